@@ -1,0 +1,190 @@
+"""Holds the topics against the index: every post has exactly one outcome, and whatever breaks the sum is named.
+
+Counted from the log and the index alone; no process is asked what it thinks it did. Safe beside a
+running daemon: what is still on its way counts as in flight.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+from pipeline.core.version import is_deletion
+
+
+class Document(Struct, frozen=True):
+    """What the index says of one id."""
+
+    version: int
+    index: str
+    deleted: bool
+    has_text: bool
+
+
+class Finding(Struct, frozen=True):
+    """Something that must not be: the id it concerns, and what is wrong in one sentence."""
+
+    id: str
+    fault: str
+
+
+class Ledger(Struct):
+    """Every distinct (id, version) of the posts topic by its outcome, and the repeats beside.
+
+    The sum: records = applied + superseded + deleted + rejected + in_flight + duplicates + lost.
+    """
+
+    records: int = 0
+    applied: int = 0
+    superseded: int = 0
+    deleted: int = 0
+    rejected: int = 0
+    in_flight: int = 0
+    duplicates: int = 0
+    lost: int = 0
+
+
+class Taken:
+    """The posts topic, as far as it is to be accounted for: fed record by record."""
+
+    def __init__(self) -> None:
+        self.records = 0
+        self.in_flight = 0
+        self.newest: dict[str, int] = {}
+        self.waiting: set[str] = set()
+        self.refused: dict[str, str] = {}
+        self.refusals = 0
+        self._seen: Counter[tuple[str, int]] = Counter()
+
+    def enter(self, post_id: str, version: int, *, in_flight: bool) -> None:
+        """One record that is a valid post; ``in_flight`` when the enrich role has not confirmed it."""
+        self.records += 1
+        if in_flight:
+            self.in_flight += 1
+            self.waiting.add(post_id)
+            return
+        self._seen[post_id, version] += 1
+        if version > self.newest.get(post_id, -1):
+            self.newest[post_id] = version
+
+    def enter_invalid(self, rejection_id: str, origin: str, *, in_flight: bool) -> None:
+        """One record that no post can be read from; a rejection of that id must exist."""
+        self.records += 1
+        if in_flight:
+            self.in_flight += 1
+            return
+        self.refusals += 1
+        self.refused[rejection_id] = origin
+
+    @property
+    def states(self) -> Iterable[tuple[str, int]]:
+        """Each distinct id and version, once."""
+        return self._seen.keys()
+
+    @property
+    def duplicates(self) -> int:
+        """How many records repeat an id and version."""
+        return sum(self._seen.values()) - len(self._seen)
+
+
+class Emitted:
+    """The events topic: the newest version an id, and the ids whose events the index role has not confirmed."""
+
+    def __init__(self) -> None:
+        self.newest: dict[str, int] = {}
+        self.waiting: set[str] = set()
+
+    def enter(self, post_id: str, version: int, *, in_flight: bool) -> None:
+        """One event."""
+        if version >= self.newest.get(post_id, -1):
+            self.newest[post_id] = version
+        if in_flight:
+            self.waiting.add(post_id)
+
+    def purge(self, post_id: str) -> None:
+        """A tombstone: the log is done with this post."""
+        self.newest.pop(post_id, None)
+
+
+class Refusals(Struct):
+    """What stands in the rejected topic: ids of rejections, and which states of which posts they are of."""
+
+    ids: set[str]
+    states: set[tuple[str, int]]
+
+
+def balance(
+    taken: Taken, emitted: Emitted, refusals: Refusals, documents: Mapping[str, Document]
+) -> tuple[Ledger, list[Finding]]:
+    """The ledger, and all that breaks it. ``documents`` is the index, id to document."""
+    ledger = Ledger(
+        records=taken.records,
+        in_flight=taken.in_flight,
+        duplicates=taken.duplicates,
+        rejected=taken.refusals,
+    )
+    findings = [
+        Finding(origin, "is no valid post and stands in no rejection")
+        for rejection_id, origin in taken.refused.items()
+        if rejection_id not in refusals.ids
+    ]
+    for post_id, version in taken.states:
+        _settle(ledger, post_id, version, (taken, emitted, refusals, documents), findings)
+    findings += _between_log_and_index(emitted, refusals, documents)
+    return ledger, findings
+
+
+def _settle(
+    ledger: Ledger,
+    post_id: str,
+    version: int,
+    stores: tuple[Taken, Emitted, Refusals, Mapping[str, Document]],
+    findings: list[Finding],
+) -> None:
+    """Books one state of one post."""
+    taken, emitted, refusals, documents = stores
+    document = documents.get(post_id)
+    if (post_id, version) in refusals.states:
+        ledger.rejected += 1
+    elif post_id in emitted.waiting or post_id in taken.waiting:
+        ledger.in_flight += 1
+    elif version < max(taken.newest[post_id], emitted.newest.get(post_id, -1)):
+        ledger.superseded += 1
+    elif emitted.newest.get(post_id) != version:
+        ledger.lost += 1
+        findings.append(Finding(post_id, f"version {version} was taken in but never became an event"))
+    elif document is None or document.version < version:
+        ledger.lost += 1  # named by the comparison of log and index
+    elif is_deletion(version):
+        ledger.deleted += 1
+    else:
+        ledger.applied += 1
+
+
+def _between_log_and_index(
+    emitted: Emitted, refusals: Refusals, documents: Mapping[str, Document]
+) -> list[Finding]:
+    findings = []
+    for post_id, version in emitted.newest.items():
+        if post_id in emitted.waiting or (post_id, version) in refusals.states:
+            continue
+        document = documents.get(post_id)
+        if document is None:
+            findings.append(Finding(post_id, "is in the log but not in the index"))
+        elif document.version != version:
+            findings.append(
+                Finding(post_id, f"has version {document.version} in the index but {version} in the log")
+            )
+        elif is_deletion(version) and (not document.deleted or document.has_text):
+            findings.append(Finding(post_id, "is deleted in the log, but the index still holds what it said"))
+    strangers = documents.keys() - emitted.newest.keys() - emitted.waiting
+    findings += [Finding(post_id, "is in the index but not in the log") for post_id in sorted(strangers)]
+    return findings
+
+
+def persisting(first: Iterable[Finding], second: Iterable[Finding]) -> list[Finding]:
+    """What two audits in a row found about the same ids: the rest was a daemon at work in between."""
+    ids = {finding.id for finding in first}
+    return [finding for finding in second if finding.id in ids]

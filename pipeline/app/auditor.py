@@ -1,0 +1,121 @@
+"""Gathers what an audit weighs: both topics, the rejections, the committed offsets and the index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from elasticsearch import Elasticsearch
+from msgspec import Struct
+
+from pipeline.app.audit import Document, Emitted, Finding, Ledger, Refusals, Taken, balance, persisting
+from pipeline.app.index_reader import documents
+from pipeline.app.log_reader import read_topic
+from pipeline.app.offsets import Span, spans
+from pipeline.app.site import group
+from pipeline.app.topics import Topics, admin_client, topics_of
+from pipeline.core.errors import RejectedError
+from pipeline.core.event import decode_event
+from pipeline.core.post import decode_post
+from pipeline.core.rejection import decode_rejection, payload_of, rejection_id
+from pipeline.core.settings import Settings
+from pipeline.core.version import version_of
+
+
+class Auditor(Struct, frozen=True):
+    """One installation under audit."""
+
+    settings: Settings
+    bootstrap: str
+    client: Elasticsearch
+
+    def audit(self) -> tuple[Ledger, list[Finding]]:
+        """The ledger and its findings; a finding counts when two audits in a row agree on it."""
+        ledger, findings = self._once()
+        if not findings:
+            return ledger, []
+        ledger, again = self._once()
+        return ledger, persisting(findings, again)
+
+    def _once(self) -> tuple[Ledger, list[Finding]]:
+        topics = topics_of(self.settings.kafka)
+        # In the order of the way of a post: whatever moves on meanwhile is then found further down.
+        enriched, indexed = self._progress(topics)
+        taken = self._taken(topics, enriched)
+        emitted = self._emitted(topics, indexed)
+        refusals = self._refusals(topics)
+        found, doubled = self._documents()
+        ledger, findings = balance(taken, emitted, refusals, found)
+        return ledger, findings + doubled
+
+    def _progress(self, topics: Topics) -> tuple[Mapping[int, Span], Mapping[int, Span]]:
+        admin = admin_client(self.bootstrap)
+        try:
+            return (
+                spans(admin, topics.posts.name, group(self.settings, "enrich")),
+                spans(admin, topics.events.name, group(self.settings, "index")),
+            )
+        finally:
+            admin.close()
+
+    def _taken(self, topics: Topics, progress: Mapping[int, Span]) -> Taken:
+        taken = Taken()
+        for portion in read_topic(self.bootstrap, topics.posts.name):
+            for record in portion:
+                in_flight = record.offset >= progress[record.partition].committed
+                raw = record.value or b""
+                try:
+                    post = decode_post(raw)
+                    taken.enter(post.id, version_of(post), in_flight=in_flight)
+                except RejectedError:
+                    origin = f"{topics.posts.name}-{record.partition}-{record.offset}"
+                    taken.enter_invalid(rejection_id("enrich", raw), origin, in_flight=in_flight)
+        return taken
+
+    def _emitted(self, topics: Topics, progress: Mapping[int, Span]) -> Emitted:
+        emitted = Emitted()
+        for portion in read_topic(self.bootstrap, topics.events.name):
+            for record in portion:
+                if record.value is None:
+                    emitted.purge(record.key.decode())
+                    continue
+                try:
+                    event = decode_event(record.value)
+                except RejectedError:
+                    continue  # the index role sets it aside; it is no state of a post
+                in_flight = record.offset >= progress[record.partition].committed
+                emitted.enter(event.post.id, event.version, in_flight=in_flight)
+        return emitted
+
+    def _refusals(self, topics: Topics) -> Refusals:
+        refusals = Refusals(ids=set(), states=set())
+        for portion in read_topic(self.bootstrap, topics.rejected.name):
+            for record in portion:
+                if record.value is None:
+                    refusals.ids.discard(record.key.decode())
+                    continue
+                rejection = decode_rejection(record.value)
+                refusals.ids.add(rejection.id)
+                if rejection.cut or rejection.stage not in ("enrich", "index"):
+                    continue
+                raw = payload_of(rejection)
+                try:
+                    if rejection.stage == "index":
+                        event = decode_event(raw)
+                        refusals.states.add((event.post.id, event.version))
+                    else:
+                        post = decode_post(raw)
+                        refusals.states.add((post.id, version_of(post)))
+                except RejectedError:
+                    continue  # not even a post: known by its id alone
+        return refusals
+
+    def _documents(self) -> tuple[dict[str, Document], list[Finding]]:
+        found: dict[str, Document] = {}
+        doubled = []
+        for post_id, document in documents(self.client, self.settings.elasticsearch.prefix):
+            known = found.get(post_id)
+            if known is not None:
+                doubled.append(Finding(post_id, f"is in two indices, {known.index} and {document.index}"))
+            if known is None or document.version > known.version:
+                found[post_id] = document
+        return found, doubled

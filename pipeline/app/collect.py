@@ -1,0 +1,115 @@
+"""From a connector into the posts topic: read, send, wait for Kafka, and only then move the cursor.
+
+The order is the promise: a crash between any two steps repeats posts and never skips one; versions
+make the repeats harmless.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+from msgspec import Struct
+
+from pipeline.app.producer import Producer, Record
+from pipeline.app.refusal import as_record
+from pipeline.app.topics import Topics
+from pipeline.core.errors import RetryableError
+from pipeline.core.post import encode_post
+from pipeline.core.protocols import Connector, Cursor, Read
+
+log = logging.getLogger("groundswell.collect")
+
+T = TypeVar("T")
+
+_FIRST_WAIT = 1.0
+_LONGEST_WAIT = 300.0
+
+
+class Tally(Struct):
+    """What a run of a connector did so far."""
+
+    posts: int = 0
+    rejected: int = 0
+
+
+class Pump:
+    """Drives one connector. ``keep`` saves a cursor, ``report`` hears the tally after every read.
+
+    ``rate`` is in posts a second; None is as fast as it goes.
+    """
+
+    def __init__(  # noqa: PLR0913 - the pump's collaborators, each handed in once
+        self,
+        connector: Connector,
+        producer: Producer,
+        topics: Topics,
+        stop: threading.Event,
+        *,
+        keep: Callable[[Cursor], None],
+        report: Callable[[Tally], None],
+        rate: float | None = None,
+    ) -> None:
+        self._connector = connector
+        self._producer = producer
+        self._topics = topics
+        self._stop = stop
+        self._keep = keep
+        self._report = report
+        self._rate = rate
+
+    def run(self, cursor: Cursor | None, *, once: bool = False) -> Tally:
+        """Reads from ``cursor`` until the source ends, ``stop`` is set or, with ``once``, nothing is new.
+
+        Raises what the connector raises, but for RetryableError, which it waits out.
+        """
+        tally = Tally()
+        began = time.monotonic()
+        wait = _FIRST_WAIT
+        while not self._stop.is_set():
+            try:
+                read = self._connector.read(cursor)
+                wait = _FIRST_WAIT
+            except RetryableError as error:
+                pause = error.retry_after if error.retry_after is not None else wait
+                log.warning("%s; next try in %.0f s", error, pause)
+                self._stop.wait(pause)
+                wait = min(wait * 2, _LONGEST_WAIT)
+                continue
+            if not self._deliver(read):
+                break
+            cursor = read.cursor
+            self._keep(cursor)
+            tally.posts += len(read.posts)
+            tally.rejected += len(read.rejected)
+            self._report(tally)
+            if read.wait is None or (once and not read.posts and not read.rejected):
+                break
+            self._stop.wait(max(read.wait, self._ahead(tally, began)))
+        return tally
+
+    def _deliver(self, read: Read) -> bool:
+        """Whether all of the read is confirmed by Kafka; False when told to stop before."""
+        records = [Record(self._topics.posts.name, post.id.encode(), encode_post(post)) for post in read.posts]
+        records += [as_record(rejection, self._topics) for rejection in read.rejected]
+        return _wait(self._producer.send(records), self._stop)
+
+    def _ahead(self, tally: Tally, began: float) -> float:
+        """Seconds to rest so as not to exceed the rate."""
+        if not self._rate:
+            return 0.0
+        return tally.posts / self._rate - (time.monotonic() - began)
+
+
+def _wait(future: Future[None], stop: threading.Event) -> bool:
+    while not stop.is_set():
+        try:
+            future.result(timeout=0.2)
+        except TimeoutError:
+            continue
+        return True
+    return future.done() and future.exception() is None

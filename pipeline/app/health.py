@@ -1,0 +1,111 @@
+"""What a process says of itself: alive, ready or why not, and its numbers, over HTTP on loopback."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+import psutil
+from aiohttp import web
+from msgspec import Struct
+
+from pipeline.app.meters import Meters
+from pipeline.core.errors import ConfigError
+from pipeline.core.metrics import READY
+
+ROLES = ("collect", "enrich", "index")
+"""The roles of the daemon, in the order of the way of a post."""
+
+
+class Health:
+    """Why the process is not ready; ready when there is no reason left. Any thread may set one."""
+
+    def __init__(self, role: str, meters: Meters) -> None:
+        self.role = role
+        self.meters = meters
+        self._reasons: dict[str, str] = {}
+
+    def waits(self, part: str, reason: str) -> None:
+        """``part`` (kafka, elasticsearch …) keeps the process from its work, for ``reason``."""
+        self._reasons[part] = reason
+        self.meters.set(READY, 0, self.role)
+
+    def works(self, part: str) -> None:
+        """``part`` no longer keeps the process from its work."""
+        self._reasons.pop(part, None)
+        if not self._reasons:
+            self.meters.set(READY, 1, self.role)
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Part and reason of everything that is waited for."""
+        return dict(self._reasons)
+
+
+class Presence(Struct, frozen=True):
+    """The note that a running role leaves in the installation's home, for ``status``."""
+
+    role: str
+    pid: int
+    started: float
+    port: int
+
+
+async def serve(health: Health, host: str, port: int) -> tuple[web.AppRunner, int]:
+    """Serves /healthz, /readyz and /metrics; returns the runner, to be cleaned up, and the port.
+
+    Port 0 takes any free one. Raises ConfigError when the port is taken.
+    """
+
+    async def healthz(_request: web.Request) -> web.Response:
+        return web.json_response({"role": health.role, "alive": True})
+
+    async def readyz(_request: web.Request) -> web.Response:
+        reasons = health.reasons
+        body = {"role": health.role, "ready": not reasons, "waits_for": reasons}
+        return web.json_response(body, status=503 if reasons else 200)
+
+    async def metrics(_request: web.Request) -> web.Response:
+        return web.Response(body=health.meters.page(), content_type="text/plain", charset="utf-8")
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        await site.start()
+    except OSError as error:
+        await runner.cleanup()
+        raise ConfigError(
+            f"port {port} of {host} is taken: set http.port (the role {health.role} adds "
+            f"{ROLES.index(health.role)}), or 0 for any free one ({error.strerror})"
+        ) from None
+    return runner, runner.addresses[0][1]
+
+
+def announce(home: Path, role: str, port: int) -> Path:
+    """Leaves the note of this process; returns its path, to be unlinked at the end."""
+    folder = home / "run"
+    folder.mkdir(parents=True, exist_ok=True)
+    me = psutil.Process()
+    path = folder / f"role-{role}-{os.getpid()}.json"
+    path.write_bytes(msgspec.json.encode(Presence(role, me.pid, me.create_time(), port)))
+    return path
+
+
+def present(home: Path) -> list[Presence]:
+    """The roles that run now; notes of processes that are gone are cleared away."""
+    found = []
+    for path in sorted((home / "run").glob("role-*.json")):
+        try:
+            note = msgspec.json.decode(path.read_bytes(), type=Presence)
+            alive = abs(psutil.Process(note.pid).create_time() - note.started) < 2
+        except (OSError, msgspec.DecodeError, psutil.Error):
+            alive = False
+        if alive:
+            found.append(note)
+        else:
+            path.unlink(missing_ok=True)
+    return found

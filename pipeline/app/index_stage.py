@@ -1,0 +1,83 @@
+"""The stage from events to the index: what the sink refuses is set aside, what it cannot take now is tried again.
+
+Batches of one partition follow each other strictly, for the sink looks up where a post lives before
+it writes; batches of different partitions go side by side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any
+
+from pipeline.app.batch_driver import RecordBatch
+from pipeline.app.enrich_stage import Counts
+from pipeline.app.patience import Patience
+from pipeline.app.producer import Producer, Record
+from pipeline.app.refusal import refuse
+from pipeline.app.topics import Topics
+from pipeline.core.errors import RejectedError
+from pipeline.core.event import Event, decode_event
+from pipeline.core.protocols import Sink
+
+# Two requests at once keep Elasticsearch busy while the next body is built.
+WRITERS = 2
+
+
+class IndexStage:
+    """Takes batches of the events topic; one instance a process."""
+
+    def __init__(  # noqa: PLR0913 - the stage's collaborators, each handed in once
+        self,
+        sink: Sink,
+        producer: Producer,
+        topics: Topics,
+        clock: Callable[[], datetime],
+        patience: Patience,
+    ) -> None:
+        self._sink = sink
+        self._producer = producer
+        self._topics = topics
+        self._clock = clock
+        self._patience = patience
+        self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._threads = ThreadPoolExecutor(WRITERS, thread_name_prefix="groundswell-index")
+
+    async def begin(self, batch: RecordBatch) -> asyncio.Future[Counts]:
+        """Returns at once; the future is done when each event is in the index or set aside."""
+        return asyncio.ensure_future(self._in_turn(batch))
+
+    async def _in_turn(self, batch: RecordBatch) -> Counts:
+        async with self._turns[batch.partition]:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, self._write, batch)
+
+    def _write(self, batch: RecordBatch) -> Counts:
+        events, sources, refused = self._decode(batch)
+        outcomes = self._patience.insist(lambda: self._sink.write(events))
+        for record, reason in zip(sources, outcomes, strict=True):
+            if reason is not None:
+                refused.append(refuse(record, RejectedError(reason, "index"), "index", self._topics, self._clock()))
+        # Set aside for good before the batch counts as done.
+        self._producer.send(refused).result()
+        return len(batch.records) - len(refused), len(refused)
+
+    def _decode(self, batch: RecordBatch) -> tuple[Sequence[Event], Sequence[Any], list[Record]]:
+        events, sources, refused = [], [], []
+        for record in batch.records:
+            if record.value is None:
+                continue  # the tombstone of a purged stub: the log is done with this post
+            try:
+                events.append(decode_event(record.value))
+                sources.append(record)
+            except RejectedError as error:
+                refused.append(refuse(record, error, "index", self._topics, self._clock()))
+        return events, sources, refused
+
+    def close(self) -> None:
+        """Ends the threads; what still waits for Elasticsearch gives up and is read again next time."""
+        self._patience.end()
+        self._threads.shutdown()

@@ -1,0 +1,90 @@
+"""Reading a topic from its start to where it ended at the call, outside any consumer group.
+
+For the commands that need the whole log: audit, rebuild, rejected. Nothing is committed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaError as Code
+from msgspec import Struct
+
+from pipeline.core.errors import RetryableError
+
+log = logging.getLogger("groundswell.log")
+
+_PORTION = 2000
+# Silence after which the broker is taken to be away.
+_SILENCE_SECONDS = 30.0
+
+
+class LogRecord(Struct, frozen=True):
+    """One record; ``timestamp`` in milliseconds since 1970, ``value`` None for a tombstone."""
+
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes
+    value: bytes | None
+
+
+def read_topic(bootstrap: str, topic: str) -> Iterator[list[LogRecord]]:
+    """Portions of consecutive records of all partitions, each partition in order.
+
+    Raises RetryableError when Kafka is away or falls silent. A topic that is not there has no records.
+    """
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "groundswell-reader",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "fetch.message.max.bytes": 4 * 1024 * 1024,
+            "log_level": 3,
+        },
+        logger=log,
+    )
+    try:
+        yield from _read(consumer, topic)
+    except KafkaException as error:
+        raise RetryableError(f"Kafka at {bootstrap} did not give the topic {topic}: {error}") from error
+    finally:
+        consumer.close()
+
+
+def _read(consumer: Consumer, topic: str) -> Iterator[list[LogRecord]]:
+    open_ends = _ends(consumer, topic)
+    consumer.assign([TopicPartition(topic, number, first) for number, (first, _) in open_ends.items()])
+    waiting = set(open_ends)
+    while waiting:
+        messages = consumer.consume(_PORTION, timeout=_SILENCE_SECONDS)
+        if not messages:
+            raise RetryableError(f"Kafka fell silent in the middle of the topic {topic}")
+        portion = []
+        for message in messages:
+            number, offset = message.partition(), message.offset()
+            error = message.error()
+            if error is not None and error.code() != Code._PARTITION_EOF:
+                raise KafkaException(error)
+            if error is None and offset < open_ends[number][1]:
+                portion.append(
+                    LogRecord(number, offset, message.timestamp()[1], message.key() or b"", message.value())
+                )
+            if error is not None or offset >= open_ends[number][1] - 1:
+                waiting.discard(number)
+        if portion:
+            yield portion
+
+
+def _ends(consumer: Consumer, topic: str) -> dict[int, tuple[int, int]]:
+    """Partition number to first offset and the offset after the last, of those that hold anything."""
+    described = consumer.list_topics(topic, timeout=10).topics[topic]
+    ends = {}
+    for number in described.partitions:
+        first, after = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
+        if after > first:
+            ends[number] = (first, after)
+    return ends

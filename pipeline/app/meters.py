@@ -1,0 +1,46 @@
+"""Prometheus meters for the metrics of the core's table: a registry a process, none global."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from pipeline.core.metrics import ALL, Metric
+
+
+class Meters:
+    """The meters of one process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._meters: dict[str, Counter | Gauge | Histogram] = {m.name: self._make(m) for m in ALL}
+
+    def _make(self, metric: Metric) -> Counter | Gauge | Histogram:
+        if metric.kind == "counter":
+            return Counter(metric.name, metric.meaning, metric.labels, registry=self.registry)
+        if metric.kind == "gauge":
+            return Gauge(metric.name, metric.meaning, metric.labels, registry=self.registry)
+        return Histogram(
+            metric.name, metric.meaning, metric.labels, buckets=metric.buckets, registry=self.registry
+        )
+
+    def count(self, metric: Metric, amount: float, *labels: str) -> None:
+        """Adds to a counter."""
+        meter = self._meters[metric.name]
+        assert isinstance(meter, Counter)
+        meter.labels(*labels).inc(amount)
+
+    def set(self, metric: Metric, value: float, *labels: str) -> None:
+        """Sets a gauge."""
+        meter = self._meters[metric.name]
+        assert isinstance(meter, Gauge)
+        meter.labels(*labels).set(value)
+
+    def observe(self, metric: Metric, value: float, *labels: str) -> None:
+        """Enters one value into a histogram."""
+        meter = self._meters[metric.name]
+        assert isinstance(meter, Histogram)
+        meter.labels(*labels).observe(value)
+
+    def page(self) -> bytes:
+        """The text that Prometheus scrapes."""
+        return generate_latest(self.registry)

@@ -1,0 +1,62 @@
+"""How far the topics reach and how far each role has come: all counts that nobody can miscount.
+
+Through kafka-python's administration client; numbers are of the moment of the call.
+"""
+
+from __future__ import annotations
+
+from kafka import TopicPartition
+from kafka.admin import KafkaAdminClient, OffsetSpec
+from kafka.errors import KafkaError
+from msgspec import Struct
+
+from pipeline.core.errors import RetryableError
+
+
+class Span(Struct, frozen=True):
+    """A partition's offsets: from ``first`` up to, not including, ``after``; ``committed`` by one group.
+
+    ``committed`` is the first offset not yet confirmed; ``first`` where the group has not begun.
+    """
+
+    first: int
+    after: int
+    committed: int
+
+    @property
+    def lag(self) -> int:
+        """How many records the group has not confirmed."""
+        return max(self.after - self.committed, 0)
+
+
+def spans(admin: KafkaAdminClient, topic: str, group: str | None) -> dict[int, Span]:
+    """Partition number to span; empty where there is no such topic. RetryableError when Kafka is away."""
+    try:
+        partitions = _partitions(admin, topic)
+        if not partitions:
+            return {}
+        # The group first: a commit between the two calls may then only look late, never ahead of the log.
+        committed = _committed(admin, group) if group else {}
+        first = admin.list_partition_offsets({tp: OffsetSpec.EARLIEST for tp in partitions})
+        after = admin.list_partition_offsets({tp: OffsetSpec.LATEST for tp in partitions})
+    except KafkaError as error:
+        raise RetryableError(f"Kafka did not tell the offsets of {topic}: {error}") from error
+    return {
+        tp.partition: Span(
+            first[tp].offset, after[tp].offset, max(committed.get(tp, first[tp].offset), first[tp].offset)
+        )
+        for tp in partitions
+    }
+
+
+def _partitions(admin: KafkaAdminClient, topic: str) -> list[TopicPartition]:
+    if topic not in admin.list_topics():
+        return []
+    described = admin.describe_topics([topic])
+    numbers = sorted(part["partition_index"] for entry in described for part in entry["partitions"])
+    return [TopicPartition(topic, number) for number in numbers]
+
+
+def _committed(admin: KafkaAdminClient, group: str) -> dict[TopicPartition, int]:
+    found = admin.list_group_offsets(group).get(group, {})
+    return {tp: place.offset for tp, place in found.items() if place.offset >= 0}

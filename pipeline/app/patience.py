@@ -1,0 +1,56 @@
+"""Trying again while the other side cannot take any: back-off, one log line a spell, no end but the process's."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from pipeline.app.health import Health
+from pipeline.core.errors import FatalError, RetryableError
+from pipeline.core.metrics import RETRIES
+
+T = TypeVar("T")
+
+FIRST_WAIT = 0.5
+LONGEST_WAIT = 15.0
+
+
+class Patience:
+    """Repeats what raises RetryableError; thread-safe. ``part`` names the other side in health and log."""
+
+    def __init__(self, part: str, health: Health, log: logging.Logger) -> None:
+        self._part = part
+        self._health = health
+        self._log = log
+        self._ended = threading.Event()
+
+    def insist(self, attempt: Callable[[], T]) -> T:
+        """The result of the first attempt that does not raise RetryableError.
+
+        Raises FatalError when :meth:`end` is called meanwhile, and whatever else the attempt raises.
+        """
+        wait = FIRST_WAIT
+        told = False
+        while True:
+            try:
+                result = attempt()
+            except RetryableError as error:
+                self._health.waits(self._part, str(error))
+                self._health.meters.count(RETRIES, 1, self._health.role)
+                if not told:
+                    self._log.warning("%s; trying again until it can", error)
+                    told = True
+                if self._ended.wait(error.retry_after or wait):
+                    raise FatalError(f"stopped while waiting: {error}") from error
+                wait = min(wait * 2, LONGEST_WAIT)
+                continue
+            self._health.works(self._part)
+            if told:
+                self._log.info("%s takes work again", self._part)
+            return result
+
+    def end(self) -> None:
+        """Lets nobody wait any longer."""
+        self._ended.set()

@@ -1,0 +1,127 @@
+"""The way into Kafka: an idempotent producer that tells when a whole batch is safe.
+
+confluent-kafka, for its speed (DESIGN, "Who does what"). The partitioner is Kafka's own murmur2, as
+every other client here uses, so that a post has one partition whoever sends it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import Producer as ConfluentProducer
+from msgspec import Struct
+
+from pipeline.app.topics import MAX_RECORD_BYTES
+from pipeline.core.errors import FatalError
+
+log = logging.getLogger("groundswell.producer")
+
+# Room that Kafka's own framing takes beside key and value.
+_FRAMING_BYTES = 1024
+
+
+class Record(Struct, frozen=True):
+    """What to send. A ``value`` of None is a tombstone."""
+
+    topic: str
+    key: bytes
+    value: bytes | None
+
+
+def too_big(key: bytes, value: bytes) -> bool:
+    """Whether Kafka would refuse this record for its size."""
+    return len(key) + len(value) + _FRAMING_BYTES > MAX_RECORD_BYTES
+
+
+class Producer:
+    """Sends batches; thread-safe. Order is kept a key, also over retries.
+
+    A broker that is away is waited for without end: the bounded queue makes ``send`` block, which is
+    the back-pressure. Only a fatal error, or a record that can never be taken, fails a batch.
+    """
+
+    def __init__(self, bootstrap: str, *, client_id: str = "groundswell") -> None:
+        self._producer = ConfluentProducer(
+            {
+                "bootstrap.servers": bootstrap,
+                "client.id": client_id,
+                "enable.idempotence": True,
+                "acks": "all",
+                "linger.ms": 5,
+                "compression.type": "zstd",
+                "partitioner": "murmur2_random",
+                "message.max.bytes": MAX_RECORD_BYTES,
+                "queue.buffering.max.messages": 100_000,
+                "queue.buffering.max.kbytes": 128 * 1024,
+                # No time-out of their own: a record is either confirmed or the process dies with it.
+                "delivery.timeout.ms": 0,
+                "log_level": 3,
+            },
+            logger=log,
+        )
+        self._closing = threading.Event()
+        self._poller = threading.Thread(target=self._poll, name="groundswell-producer", daemon=True)
+        self._poller.start()
+
+    def send(self, records: Sequence[Record]) -> Future[None]:
+        """Hands over the records in order; the future is done when Kafka has confirmed every one.
+
+        Blocks while the queue is full. The future fails with FatalError.
+        """
+        delivery = _Delivery(len(records))
+        if not records:
+            return delivery.future
+        produce, confirm = self._producer.produce, delivery.confirm
+        for record in records:
+            while True:
+                try:
+                    produce(record.topic, record.value, record.key, on_delivery=confirm)
+                    break
+                except BufferError:
+                    self._closing.wait(0.05)
+                except KafkaException as error:
+                    delivery.fail(error.args[0])
+                    return delivery.future
+        return delivery.future
+
+    def _poll(self) -> None:
+        while not self._closing.is_set():
+            self._producer.poll(0.2)
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Waits for what is under way, at most ``timeout`` seconds, and lets go."""
+        left = self._producer.flush(timeout)
+        if left:
+            log.warning("%d records were not confirmed at the end; they will be sent again", left)
+        self._closing.set()
+        self._poller.join(1.0)
+
+
+class _Delivery:
+    """Counts the confirmations of one batch; called from one thread, the poller's or the flusher's."""
+
+    def __init__(self, size: int) -> None:
+        self.future: Future[None] = Future()
+        self._left = size
+        self._lock = threading.Lock()
+        if not size:
+            self.future.set_result(None)
+
+    def confirm(self, error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            self.fail(error)
+            return
+        with self._lock:
+            self._left -= 1
+            done = self._left == 0
+        if done and not self.future.done():
+            self.future.set_result(None)
+
+    def fail(self, error: KafkaError) -> None:
+        with self._lock:
+            if not self.future.done():
+                self.future.set_exception(FatalError(f"Kafka did not take a record: {error.str()}"))

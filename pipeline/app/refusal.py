@@ -1,0 +1,29 @@
+"""A record of a topic that could not be processed, on its way to the rejected topic."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pipeline.app.producer import Record
+from pipeline.app.topics import Topics
+from pipeline.core.errors import RejectedError
+from pipeline.core.rejection import Rejection, Stage, encode_rejection, reject
+
+
+def refuse(record: Any, error: RejectedError, stage: Stage, topics: Topics, now: datetime) -> Record:
+    """What to send for a consumed ``record`` (an aiokafka ConsumerRecord) that ``error`` refused."""
+    rejection = reject(
+        record.value or b"",
+        error,
+        stage=stage,
+        origin=f"{record.topic}-{record.partition}-{record.offset}",
+        now=now,
+        key=(record.key or b"").decode("utf-8", "replace"),
+    )
+    return as_record(rejection, topics)
+
+
+def as_record(rejection: Rejection, topics: Topics) -> Record:
+    """The record of a rejection; its key is the rejection's id, so that a repeat replaces the first."""
+    return Record(topics.rejected.name, rejection.id.encode(), encode_rejection(rejection))

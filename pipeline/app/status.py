@@ -1,0 +1,175 @@
+"""What ops look at first: servers, roles, lag, rates and the sum of the posts, from offsets and stores.
+
+Never raises for a server that is away: that is what the page is for.
+"""
+
+from __future__ import annotations
+
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+from elasticsearch import ApiError, Elasticsearch, TransportError
+from msgspec import Struct
+
+from pipeline.app.health import ROLES, Presence, present
+from pipeline.app.offsets import Span, spans
+from pipeline.app.site import group
+from pipeline.app.topics import Topics, admin_client, topics_of
+from pipeline.core.errors import RetryableError
+from pipeline.core.index_name import alias
+from pipeline.core.settings import Settings
+from pipeline.embedded.servers import status as embedded_status
+
+
+class Row(Struct, frozen=True):
+    """One line of the page: what part, which of them, in which state, and the particulars."""
+
+    part: str
+    name: str
+    state: str
+    detail: str = ""
+
+
+class Counts(Struct, frozen=True):
+    """The documents of the index: all, and the stubs of deleted posts among them."""
+
+    documents: int
+    stubs: int
+
+
+def page(settings: Settings, home: Path, bootstrap: str, client: Elasticsearch, url: str) -> list[Row]:
+    """All rows, top down along the way of a post. Takes about a second, for the rates."""
+    rows = _embedded(home)
+    topics = topics_of(settings.kafka)
+    progress = _progress(settings, bootstrap, topics)
+    rows.append(_kafka_row(bootstrap, progress))
+    counts, elastic_row = _index(client, url, settings.elasticsearch.prefix)
+    rows.append(elastic_row)
+    rows += _roles(home, settings.http.host)
+    if isinstance(progress, dict):
+        time.sleep(1.0)
+        later = _progress(settings, bootstrap, topics)
+        rows += _lags(topics, progress)
+        if isinstance(later, dict):
+            rows += _rates(topics, progress, later)
+            rows += _ledger(topics, later, counts)
+    return rows
+
+
+Progress = dict[str, dict[int, Span]]
+
+
+def _progress(settings: Settings, bootstrap: str, topics: Topics) -> Progress | str:
+    """Topic to partitions, each with what the role behind it has confirmed; a sentence where Kafka is away."""
+    readers = {
+        topics.posts.name: group(settings, "enrich"),
+        topics.events.name: group(settings, "index"),
+        topics.rejected.name: None,
+    }
+    try:
+        admin = admin_client(bootstrap)
+        try:
+            return {name: spans(admin, name, reader) for name, reader in readers.items()}
+        finally:
+            admin.close()
+    except RetryableError as error:
+        return str(error)
+
+
+def _embedded(home: Path) -> list[Row]:
+    rows = []
+    for server in embedded_status(home):
+        detail = f"port {server.port}, {server.version}, log {server.log}" if server.state == "running" else ""
+        rows.append(Row("embedded", server.name, server.state, detail))
+    return rows
+
+
+def _kafka_row(bootstrap: str, progress: Progress | str) -> Row:
+    if isinstance(progress, str):
+        return Row("server", "kafka", "away", progress)
+    return Row("server", "kafka", "answers", bootstrap)
+
+
+def _index(client: Elasticsearch, url: str, prefix: str) -> tuple[Counts | None, Row]:
+    try:
+        health = client.cluster.health()
+        everything = client.count(index=f"{alias(prefix)}-*", ignore_unavailable=True)["count"]
+        stubs = client.count(
+            index=f"{alias(prefix)}-*", query={"term": {"deleted": True}}, ignore_unavailable=True
+        )["count"]
+    except (TransportError, ApiError) as error:
+        said = error.message if isinstance(error.message, str) else str(error)
+        return None, Row("server", "elasticsearch", "away", f"{url}: {said}")
+    detail = f"{url}, cluster {health['status']}"
+    return Counts(everything, stubs), Row("server", "elasticsearch", "answers", detail)
+
+
+def _roles(home: Path, host: str) -> list[Row]:
+    running = present(home)
+    rows = [_role(note, host) for note in running]
+    missing = [role for role in ROLES if role not in {note.role for note in running}]
+    return rows + [Row("role", role, "not running here") for role in missing]
+
+
+def _role(note: Presence, host: str) -> Row:
+    where = f"pid {note.pid}, http://{host}:{note.port}"
+    try:
+        with urllib.request.urlopen(f"http://{host}:{note.port}/readyz", timeout=2) as answer:
+            answer.read()
+        return Row("role", note.role, "ready", where)
+    except urllib.error.HTTPError as error:
+        waits: Mapping[str, str] = msgspec.json.decode(error.read())["waits_for"]
+        return Row("role", note.role, "waits", "; ".join(waits.values()) + f" ({where})")
+    except OSError as error:
+        return Row("role", note.role, "silent", f"{where}: {error}")
+
+
+def _lags(topics: Topics, progress: Progress) -> list[Row]:
+    rows = []
+    for role, topic in (("enrich", topics.posts.name), ("index", topics.events.name)):
+        for number, span in sorted(progress[topic].items()):
+            state = "caught up" if not span.lag else f"lag {span.lag}"
+            rows.append(
+                Row("lag", f"{topic}-{number}", state, f"{role} confirmed {span.committed} of {span.after}")
+            )
+    return rows
+
+
+def _rates(topics: Topics, before: Progress, after: Progress) -> list[Row]:
+    def grown(topic: str, what: str) -> int:
+        return sum(
+            getattr(span, what) - getattr(before[topic].get(number, span), what)
+            for number, span in after[topic].items()
+        )
+
+    posts, events = topics.posts.name, topics.events.name
+    return [
+        Row("rate", "taken in", f"{grown(posts, 'after')}/s", "posts topic, over the last second"),
+        Row("rate", "enriched", f"{grown(posts, 'committed')}/s", "confirmed by enrich"),
+        Row("rate", "indexed", f"{grown(events, 'committed')}/s", "confirmed by index"),
+    ]
+
+
+def _ledger(topics: Topics, progress: Progress, counts: Counts | None) -> list[Row]:
+    """The sum of what the log holds; repeats after a crash count twice here, `audit` takes them apart."""
+    posts, events = progress[topics.posts.name].values(), progress[topics.events.name].values()
+    waiting, unindexed = sum(s.lag for s in posts), sum(s.lag for s in events)
+    rows = [
+        Row("ledger", "posts taken in", str(sum(s.after - s.first for s in posts)), "records in the posts topic"),
+        Row("ledger", "waiting for enrich", str(waiting)),
+        Row("ledger", "waiting for index", str(unindexed)),
+        Row(
+            "ledger",
+            "refusals",
+            str(sum(s.after - s.first for s in progress[topics.rejected.name].values())),
+            "records in the rejected topic; `groundswell rejected list` has each once",
+        ),
+    ]
+    if counts is not None:
+        live = counts.documents - counts.stubs
+        rows.append(Row("ledger", "documents", str(live), f"and {counts.stubs} stubs of deleted posts"))
+    return rows

@@ -1,0 +1,126 @@
+"""The topics: their names, partitions and policies, and how they come to be.
+
+Keys are post ids everywhere (rejections have their own id), so all states of a post share a
+partition and keep their order. docs/adr/0004 gives the reasons for the policies.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+from msgspec import Struct
+
+from pipeline.core.errors import ConfigError, RetryableError
+from pipeline.core.settings import Kafka
+
+MAX_RECORD_BYTES = 16 * 1024 * 1024
+"""The largest record the topics take; beyond it a post is rejected before it is sent."""
+
+_HOUR = 3600 * 1000
+_DAY = 24 * _HOUR
+
+
+class Topic(Struct, frozen=True):
+    """A topic and its configuration, in Kafka's own words."""
+
+    name: str
+    config: dict[str, str]
+
+
+class Topics(Struct, frozen=True):
+    """All topics of an installation."""
+
+    posts: Topic
+    events: Topic
+    rejected: Topic
+
+    def all(self) -> tuple[Topic, ...]:
+        return (self.posts, self.events, self.rejected)
+
+
+def topics_of(kafka: Kafka) -> Topics:
+    """Names and policies as the settings want them."""
+    size = {"max.message.bytes": str(MAX_RECORD_BYTES), "message.timestamp.type": "LogAppendTime"}
+    segment = {"segment.ms": str(kafka.segment_hours * _HOUR)}
+    compact = {"max.compaction.lag.ms": str(kafka.compaction_lag_hours * _HOUR)}
+    posts = {"cleanup.policy": "delete", "retention.ms": str(kafka.posts_days * _DAY)}
+    rejected = {"cleanup.policy": "compact,delete", "retention.ms": str(kafka.rejected_days * _DAY)}
+    return Topics(
+        posts=Topic(f"{kafka.prefix}.posts", {**posts, **size, **segment}),
+        events=Topic(f"{kafka.prefix}.events", {"cleanup.policy": "compact", **compact, **size, **segment}),
+        rejected=Topic(f"{kafka.prefix}.rejected", {**rejected, **compact, **size, **segment}),
+    )
+
+
+def admin_client(bootstrap: str) -> KafkaAdminClient:
+    """An administration client; raises RetryableError when Kafka does not answer within five seconds."""
+    try:
+        return KafkaAdminClient(
+            bootstrap_servers=bootstrap.split(","),
+            client_id="groundswell-admin",
+            bootstrap_timeout_ms=5000,
+            request_timeout_ms=10000,
+        )
+    except (KafkaError, OSError) as error:
+        raise unreachable(bootstrap) from error
+
+
+def unreachable(bootstrap: str) -> RetryableError:
+    """The sentence for a Kafka that does not answer."""
+    return RetryableError(
+        f"Kafka does not answer at {bootstrap}: start it (`groundswell up` for the embedded one) "
+        "or set kafka.bootstrap"
+    )
+
+
+def ensure_topics(bootstrap: str, kafka: Kafka) -> Topics:
+    """Creates what is missing and brings policies up to date; returns the topics.
+
+    Raises ConfigError when a topic has another number of partitions than the settings say: to add
+    some would part the states of a post, so a person must choose. RetryableError when Kafka is away.
+    """
+    topics = topics_of(kafka)
+    admin = admin_client(bootstrap)
+    try:
+        found = {
+            entry["name"]: len(entry["partitions"])
+            for entry in admin.describe_topics()
+        }
+        missing = [topic for topic in topics.all() if topic.name not in found]
+        _create(admin, missing, kafka)
+        for topic in topics.all():
+            _check_partitions(topic.name, found.get(topic.name, kafka.partitions), kafka.partitions)
+        _align(admin, [topic for topic in topics.all() if topic.name in found])
+    except KafkaError as error:
+        raise RetryableError(f"Kafka at {bootstrap} could not prepare the topics: {error}") from error
+    finally:
+        admin.close()
+    return topics
+
+
+def _create(admin: KafkaAdminClient, missing: list[Topic], kafka: Kafka) -> None:
+    for topic in missing:
+        wanted = {
+            "num_partitions": kafka.partitions,
+            "replication_factor": kafka.replication,
+            "configs": topic.config,
+        }
+        # Another process may be quicker; its topics are as the same settings want them.
+        with suppress(TopicAlreadyExistsError):
+            admin.create_topics({topic.name: wanted}, wait_for_metadata=True)
+
+
+def _check_partitions(name: str, found: int, wanted: int) -> None:
+    if found != wanted:
+        raise ConfigError(
+            f"topic {name} has {found} partitions, but kafka.partitions is {wanted}: set it to {found}, or "
+            "choose another kafka.prefix and replay, for a post must not change its partition"
+        )
+
+
+def _align(admin: KafkaAdminClient, existing: list[Topic]) -> None:
+    resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name, topic.config) for topic in existing]
+    if resources:
+        admin.alter_configs(resources)

@@ -1,0 +1,203 @@
+"""One role's process around Faust: an agent that takes batches, health pages, and a clean end.
+
+Told to stop, it finishes the batches in hand, commits and returns. Anything that an agent cannot handle
+is raised to end the process, for a worker that looks well and does nothing is worse
+than one that is gone: the supervisor starts a new one, and nothing is lost, for nothing was committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Protocol
+
+import faust
+from msgspec import Struct
+
+from pipeline.app import batch_driver
+from pipeline.app.batch_driver import BatchConsumer, RecordBatch
+from pipeline.app.health import Health
+from pipeline.core.errors import FatalError
+from pipeline.core.metrics import BATCH_SECONDS, IN_HAND, LAG, RECORDS_IN, RECORDS_OUT
+from pipeline.core.settings import Settings
+
+log = logging.getLogger("groundswell.worker")
+
+# A group notices a dead member after this; short, for a restart must not stand still for long.
+SESSION_SECONDS = 10
+# Longest time of an end before the process is taken to hang.
+STOP_SECONDS = 30
+
+
+class Stage(Protocol):
+    """What a role does with a batch."""
+
+    async def begin(self, batch: RecordBatch) -> asyncio.Future[tuple[int, int]]:
+        """Takes the batch on; the future is done, with (applied, rejected), once all of it is safe."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of threads; may be called twice."""
+        ...
+
+
+class Role(Struct, frozen=True):
+    """What tells one worker from another."""
+
+    name: str
+    topic: str
+    group: str
+
+
+class Worker:
+    """Runs one stage over one topic until told to end."""
+
+    def __init__(  # noqa: PLR0913 - the worker's collaborators, each handed in once
+        self, role: Role, stage: Stage, settings: Settings, bootstrap: str, state: Health, home: Path
+    ) -> None:
+        self._role = role
+        self._stage = stage
+        self._settings = settings
+        self._health = state
+        self._meters = state.meters
+        self._home = home
+        self._slots = asyncio.Semaphore(settings.engine.in_flight_batches)
+        self._in_hand: set[asyncio.Task[None]] = set()
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._app = self._faust(bootstrap)
+
+    def _faust(self, bootstrap: str) -> faust.App:
+        engine = self._settings.engine
+        app = faust.App(
+            self._role.group,
+            broker=";".join(f"kafka://{address}" for address in bootstrap.split(",")),
+            datadir=str(self._home / "faust" / self._role.name),
+            store="memory://",
+            autodiscover=False,
+            web_enabled=False,
+            topic_disable_leader=True,
+            topic_allow_declare=False,
+            consumer_auto_offset_reset="earliest",
+            stream_wait_empty=True,
+            # Batches, not records: two wait while one is in hand.
+            stream_buffer_maxsize=2,
+            broker_max_poll_records=engine.batch_posts,
+            broker_commit_interval=engine.commit_seconds,
+            broker_session_timeout=SESSION_SECONDS,
+            broker_heartbeat_interval=2,
+            broker_rebalance_timeout=SESSION_SECONDS * 2,
+            # Back-pressure may hold a partition for as long as Elasticsearch is away.
+            broker_max_poll_interval=20 * 86400,
+        )
+        batch_driver.install(app)
+        # The raw codec hands a batch through as it is.
+        topic = app.topic(self._role.topic, value_serializer="raw", key_serializer="raw")
+
+        async def agent(stream: AsyncIterator[RecordBatch]) -> None:
+            async for batch in stream:
+                await self._accept(batch)
+
+        app.agent(topic, name=f"groundswell.{self._role.name}")(agent)
+        return app
+
+    async def _accept(self, batch: RecordBatch) -> None:
+        """Takes one batch in hand. Whatever goes wrong ends the process: Faust would restart the agent."""
+        try:
+            batch_driver.take(batch)
+            self._meters.count(RECORDS_IN, len(batch.records), self._role.name)
+            await self._slots.acquire()
+            began = time.monotonic()
+            done = await self._stage.begin(batch)
+        except Exception as error:
+            self._end(error)
+            await asyncio.Event().wait()  # never ask for the next batch
+        task = asyncio.get_running_loop().create_task(self._see_through(batch, done, began))
+        self._in_hand.add(task)
+        self._meters.set(IN_HAND, len(self._in_hand), self._role.name)
+        task.add_done_callback(self._in_hand.discard)
+
+    async def _see_through(
+        self, batch: RecordBatch, done: asyncio.Future[tuple[int, int]], began: float
+    ) -> None:
+        try:
+            applied, rejected = await done
+        except Exception as error:
+            self._end(error)
+            return
+        batch_driver.confirm(batch)
+        self._slots.release()
+        name = self._role.name
+        self._meters.observe(BATCH_SECONDS, time.monotonic() - began, name)
+        self._meters.count(RECORDS_OUT, applied, name, "applied")
+        self._meters.count(RECORDS_OUT, rejected, name, "rejected")
+        self._meters.set(IN_HAND, len(self._in_hand) - 1, name)
+
+    def _end(self, error: BaseException) -> None:
+        """Remembers the first failure; later ones follow from it."""
+        if not self._over.done():
+            self._over.set_exception(error)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works until ``stop`` is set, or until a failure, which it raises."""
+        loop = asyncio.get_running_loop()
+        self._health.waits("kafka", "joining the consumer group")
+        starting = loop.create_task(self._start())
+        stopping = loop.create_task(stop.wait())
+        await asyncio.wait({self._over, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        log.info("%s: ending, %d batches in hand", self._role.name, len(self._in_hand))
+        if self._over.done():
+            # Nothing can be finished: let those who wait for a far side go, so that the end is quick.
+            self._stage.close()
+        starting.cancel()
+        stopping.cancel()
+        await self._stop()
+        self._stage.close()
+        if self._over.done():
+            self._over.result()
+
+    async def _start(self) -> None:
+        try:
+            await self._app.start()
+            watch = asyncio.get_running_loop().create_task(self._watch())
+            await self._app.wait_until_stopped()
+            watch.cancel()
+            reason = self._app.crash_reason
+            self._end(FatalError(f"the worker's Faust app ended by itself: {reason!r}"))
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            self._end(error)
+
+    async def _watch(self) -> None:
+        """Ready once the group has given us a place; lag a partition, every second."""
+        consumer: BatchConsumer = self._app.consumer
+        while True:
+            if self._app.rebalancing or not consumer.assignment():
+                # More workers than partitions leave some without any; that is a place, too.
+                if self._app.rebalancing or not self._app.unassigned:
+                    self._health.waits("kafka", "waiting for partitions of the consumer group")
+                else:
+                    self._health.works("kafka")
+            else:
+                self._health.works("kafka")
+                self._measure_lag(consumer)
+            await asyncio.sleep(1)
+
+    def _measure_lag(self, consumer: BatchConsumer) -> None:
+        for tp in consumer.assignment():
+            high = consumer.highwater(tp)
+            lane = consumer.lanes.get(tp)
+            done = lane.committable if lane else None
+            if done is None:
+                done = consumer._committed_offset[tp]
+            if high is not None and done is not None:
+                self._meters.set(LAG, max(high - done, 0), self._role.name, str(tp.partition))
+
+    async def _stop(self) -> None:
+        try:
+            await asyncio.wait_for(self._app.stop(), STOP_SECONDS)
+        except TimeoutError:
+            log.error("%s: did not end within %d s; what was in hand is done again", self._role.name, STOP_SECONDS)

@@ -1,0 +1,112 @@
+"""``groundswell rejected``: what was refused, why, and another try."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+
+from pipeline.core.errors import ConfigError
+from pipeline.core.rejection import Rejection
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declares the command and its three verbs."""
+    command = subparsers.add_parser("rejected", help="what was refused, and another try")
+    verbs = command.add_subparsers(dest="verb", required=True, metavar="list|show|replay")
+    listing = verbs.add_parser("list", help="what stands rejected, oldest first")
+    _filters(listing)
+    listing.add_argument("--limit", type=int, default=0, help="at most so many (default: all)")
+    listing.add_argument("--format", choices=("table", "json", "csv"), default="table")
+    listing.set_defaults(run=run_list)
+    show = verbs.add_parser("show", help="one rejection, whole")
+    show.add_argument("id", metavar="ID", help="its id, or the beginning of it")
+    show.set_defaults(run=run_show)
+    replay = verbs.add_parser("replay", help="send again, and strike off what could be sent")
+    replay.add_argument("ids", nargs="*", metavar="ID")
+    _filters(replay)
+    replay.add_argument("--all", action="store_true", help="everything that stands rejected")
+    replay.set_defaults(run=run_replay)
+
+
+def _filters(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--reason", help="only with this reason, such as invalid or unreadable")
+    command.add_argument("--stage", choices=("replay", "collect", "enrich", "index"), help="only of this stage")
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """One row a rejection."""
+    from pipeline.app.rejections import chosen, standing
+    from pipeline.cli.output import write_rows
+
+    bootstrap, topics = _place(args)
+    entries = chosen(standing(bootstrap, topics), reason=args.reason, stage=args.stage)
+    rows = [_row(entry.rejection, entry.attempts) for entry in entries[: args.limit or None]]
+    write_rows(rows, ["id", "stage", "reason", "error", "origin", "attempts", "rejected_at"], args.format, sys.stdout)
+    return 0
+
+
+def run_show(args: argparse.Namespace) -> int:
+    """All that is known of one rejection, the payload last."""
+    from pipeline.app.rejections import chosen, standing
+    from pipeline.cli.output import plain
+
+    bootstrap, topics = _place(args)
+    entries = chosen(standing(bootstrap, topics), ids=[args.id])
+    if len(entries) != 1:
+        raise ConfigError(f"{len(entries) or 'no'} rejections begin with `{args.id}`; see `groundswell rejected list`")
+    entry = entries[0]
+    for name, value in _row(entry.rejection, entry.attempts).items():
+        print(f"{name:<12} {plain(str(value))}")
+    print(f"payload ({entry.rejection.encoding}{', cut' if entry.rejection.cut else ''}):")
+    print(plain(entry.rejection.payload))
+    return 0
+
+
+def run_replay(args: argparse.Namespace) -> int:
+    """Sends what was chosen once more; status 1 when some of it would only be refused again."""
+    from pipeline.app.producer import Producer
+    from pipeline.app.rejections import chosen, retry, standing
+
+    if not (args.ids or args.all or args.reason or args.stage):
+        raise ConfigError("say which: an ID, --reason, --stage or --all")
+    bootstrap, topics = _place(args)
+    entries = chosen(standing(bootstrap, topics), ids=args.ids, reason=args.reason, stage=args.stage)
+    stuck = 0
+
+    def report(rejection: Rejection, reason: str) -> None:
+        nonlocal stuck
+        stuck += 1
+        print(f"{rejection.id} stays: {reason}", file=sys.stderr)
+
+    producer = Producer(bootstrap, client_id="groundswell-rejected")
+    try:
+        sent = retry(entries, topics, producer, report)
+    finally:
+        producer.close()
+    print(f"{sent} sent again, {stuck} stay rejected", file=sys.stderr)
+    return 1 if stuck else 0
+
+
+def _place(args: argparse.Namespace):  # type: ignore[no-untyped-def]
+    from pipeline.app import logs
+    from pipeline.app.configuration import home_for, kafka_bootstrap, settings_for
+    from pipeline.app.topics import admin_client, topics_of
+
+    settings = settings_for(args)
+    logs.set_up("warning")
+    bootstrap = kafka_bootstrap(settings, home_for(args))
+    admin_client(bootstrap).close()  # says in one sentence when Kafka is away
+    return bootstrap, topics_of(settings.kafka)
+
+
+def _row(rejection: Rejection, attempts: int) -> Mapping[str, object]:
+    return {
+        "id": rejection.id,
+        "stage": rejection.stage,
+        "reason": rejection.reason,
+        "error": rejection.error,
+        "origin": rejection.origin,
+        "attempts": attempts,
+        "rejected_at": rejection.rejected_at,
+    }

@@ -1,0 +1,38 @@
+"""``groundswell run``: the daemon."""
+
+from __future__ import annotations
+
+import argparse
+
+from pipeline.core.errors import ConfigError
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declares the command."""
+    command = subparsers.add_parser("run", help="the daemon: collect, enrich and index until told to end")
+    command.add_argument("--role", help="only these roles, separated by commas (default: collect,enrich,index)")
+    command.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)
+    command.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """One role runs in this process; several in one process each, below this one."""
+    from pipeline.app import logs, supervisor
+    from pipeline.app.configuration import home_for, settings_for
+    from pipeline.app.health import ROLES
+    from pipeline.app.roles import run_role
+
+    settings = settings_for(args)
+    logs.set_up(settings.log.level)
+    roles = [role.strip() for role in args.role.split(",")] if args.role else list(ROLES)
+    for role in roles:
+        if role not in ROLES:
+            raise ConfigError(f"there is no role `{role}`: choose from {', '.join(ROLES)}")
+    if len(roles) == 1:
+        if args.lifeline is not None:
+            supervisor.hold_lifeline(args.lifeline)
+        run_role(roles[0], settings, home_for(args))
+    else:
+        config = ["--config", args.config] if args.config else []
+        supervisor.supervise(roles, [*config, "run"])
+    return 0

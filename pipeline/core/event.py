@@ -1,0 +1,134 @@
+"""An event: a post with all that the enrichers found, one version of it; the pipeline's result.
+
+Owns the form of events and their reading and writing. Every later step, the index, the queues and
+every export see this and only this.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from pipeline.core.errors import RejectedError
+from pipeline.core.post import SCHEMA, Post, Time
+
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+
+
+class Language(Struct, frozen=True):
+    """``code`` is BCP 47, or ``und`` where none could be told. ``confidence`` is 0 to 1."""
+
+    code: str
+    confidence: Share
+
+
+class Sentiment(Struct, frozen=True, omit_defaults=True):
+    """``compound`` runs from -1 to 1; positive, neutral and negative are shares that sum to 1.
+
+    ``label`` is positive, neutral or negative. ``probability`` is that of the label, where a
+    calibrated model gives one.
+    """
+
+    compound: Annotated[float, Meta(ge=-1.0, le=1.0)]
+    label: str
+    positive: Share
+    neutral: Share
+    negative: Share
+    probability: Share | None = None
+
+
+class Entity(Struct, frozen=True, omit_defaults=True):
+    """A name found in the text: ``start`` and ``end`` count characters of the original text."""
+
+    id: str
+    name: str
+    kind: str
+    text: str
+    start: int
+    end: int
+    confidence: Share = 1.0
+    sentiment: float | None = None
+
+
+class Complaint(Struct, frozen=True, omit_defaults=True):
+    """Whether the author complains, about what, and how urgent it is. All shares are 0 to 1."""
+
+    probability: Share
+    is_complaint: bool
+    category: str = ""
+    urgency: Share = 0.0
+
+
+class Intent(Struct, frozen=True):
+    """What the author wants done."""
+
+    name: str
+    probability: Share
+
+
+class Noise(Struct, frozen=True, omit_defaults=True):
+    """``spam`` is a probability; posts of one ``signature`` are near copies of each other."""
+
+    spam: Share = 0.0
+    signature: str = ""
+
+
+class CustomerLink(Struct, frozen=True, omit_defaults=True):
+    """The customer whom the author is taken to be, how surely (0 to 1), and why."""
+
+    id: str
+    confidence: Share
+    evidence: tuple[str, ...] = ()
+    segment: str = ""
+
+
+class Route(Struct, frozen=True):
+    """The queue a rule chose, and the priority there; 1 is the most pressing."""
+
+    queue: str
+    priority: int
+    rule: str
+
+
+class Event(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The current state of one post. ``version`` and ``index`` follow the rules of the modules so named."""
+
+    post: Post
+    language: Language | None = None
+    sentiment: Sentiment | None = None
+    entities: tuple[Entity, ...] = ()
+    complaint: Complaint | None = None
+    intent: tuple[Intent, ...] = ()
+    noise: Noise | None = None
+    customer: CustomerLink | None = None
+    routes: tuple[Route, ...] = ()
+    versions: dict[str, str] = {}
+    index: str
+    version: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+    processed_at: Time
+    schema: int = SCHEMA
+
+    def __post_init__(self) -> None:
+        if self.schema > SCHEMA:
+            raise ValueError(
+                f"schema {self.schema} is newer than this program's {SCHEMA}: upgrade Groundswell"
+            )
+
+
+_decode = msgspec.json.Decoder(Event).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def decode_event(raw: bytes) -> Event:
+    """Read one event from its JSON form; raises RejectedError with the path of the fault."""
+    try:
+        return _decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RejectedError(f"no valid event: {error}", "invalid") from None
+
+
+def encode_event(event: Event) -> bytes:
+    """The JSON form of an event, without the fields that hold their defaults."""
+    return _encode(event)

@@ -1,0 +1,33 @@
+"""Which index a post lives in: one a month of creation, and one for posts without a usable date.
+
+A pure function of the payload and of the moment the log took the post in; it never reads a clock,
+so the same log always gives the same index.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+EARLIEST = datetime(2006, 1, 1, tzinfo=UTC)
+SKEW = timedelta(days=1)
+"""How far ahead of our own time a platform's clock may be before a date counts as in the future."""
+
+
+def index_of(prefix: str, created_at: datetime | None, observed_at: datetime) -> str:
+    """The name of the index, such as ``groundswell-posts-2026.11`` or ``groundswell-posts-undated``.
+
+    ``observed_at`` is when the post was first seen (its ``collected_at``, else the log's own time).
+    """
+    if created_at is None or created_at < EARLIEST or created_at > observed_at + SKEW:
+        return undated(prefix)
+    return f"{prefix}-posts-{created_at:%Y.%m}"
+
+
+def undated(prefix: str) -> str:
+    """The index of posts whose date is missing, before 2006 or in the future."""
+    return f"{prefix}-posts-undated"
+
+
+def alias(prefix: str) -> str:
+    """The name under which all indices of posts are read."""
+    return f"{prefix}-posts"

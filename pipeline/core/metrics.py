@@ -1,0 +1,59 @@
+"""All metrics of the pipeline, in one table; the only place where a metric is named.
+
+docs/metrics.md is this table for people; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+
+class Metric(Struct, frozen=True):
+    """``name`` follows Prometheus; ``labels`` are the names of its labels, in order."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    unit: str
+    meaning: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+RECORDS_IN = Metric(
+    "groundswell_records_in_total", "counter", "records", "Records taken from Kafka or read by connectors", ("role",)
+)
+RECORDS_OUT = Metric(
+    "groundswell_records_out_total",
+    "counter",
+    "records",
+    "Records confirmed by Kafka or Elasticsearch, by outcome: applied or rejected",
+    ("role", "outcome"),
+)
+BATCH_SECONDS = Metric(
+    "groundswell_batch_seconds",
+    "histogram",
+    "seconds",
+    "Time from taking a batch in hand to its confirmation",
+    ("role",),
+    _SECONDS,
+)
+IN_HAND = Metric(
+    "groundswell_batches_in_hand", "gauge", "batches", "Batches taken and not yet confirmed", ("role",)
+)
+RETRIES = Metric(
+    "groundswell_retries_total",
+    "counter",
+    "attempts",
+    "Attempts repeated because the other side could not take any",
+    ("role",),
+)
+LAG = Metric(
+    "groundswell_lag_records", "gauge", "records", "Records of a partition not yet confirmed", ("role", "partition")
+)
+READY = Metric("groundswell_ready", "gauge", "flag", "1 when the process does its work, 0 when it waits", ("role",))
+
+ALL: tuple[Metric, ...] = (RECORDS_IN, RECORDS_OUT, BATCH_SECONDS, IN_HAND, RETRIES, LAG, READY)

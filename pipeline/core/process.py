@@ -1,0 +1,171 @@
+"""The chain: a batch of posts in, an event or a rejection for each out; pure, and the same wherever it runs.
+
+Knows the order of the steps and what becomes of a post that one of them cannot take. It does not know
+any step, and neither Kafka nor files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import repeat
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import fields
+
+from pipeline.core.errors import ConfigError, FatalError, GroundswellError, RejectedError
+from pipeline.core.event import Event
+from pipeline.core.index_name import index_of
+from pipeline.core.post import Post, stub
+from pipeline.core.protocols import Enricher
+from pipeline.core.version import version_of
+
+Outcome = Event | RejectedError
+
+_OWN = frozenset(("post", "versions", "index", "version", "processed_at", "schema"))
+"""Columns of an event that the chain itself fills."""
+_COLUMNS = frozenset(field.name for field in fields(Event)) - _OWN
+
+_NO_TEXT: dict[str, str] = {}
+
+
+class _Batch(Struct):
+    """The live posts still under way: their places among all posts, and one list a column."""
+
+    places: list[int]
+    columns: dict[str, list[Any]]
+
+    def keep(self, kept: Sequence[int]) -> None:
+        """Leaves out all posts but those at these positions."""
+        self.places = [self.places[i] for i in kept]
+        self.columns = {name: [column[i] for i in kept] for name, column in self.columns.items()}
+
+
+class Chain:
+    """Enrichers in their order. Immutable; whether two threads may share one is up to its enrichers."""
+
+    def __init__(self, steps: Sequence[tuple[str, Enricher]]) -> None:
+        """``steps`` are (name, enricher). ConfigError lists every column that is missing or made twice."""
+        _check(steps)
+        self._steps = tuple(steps)
+        self._versions = {name: enricher.version for name, enricher in steps}
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """The version of each step by its name, as each event of a live post carries them."""
+        return dict(self._versions)
+
+    def process(
+        self,
+        posts: Sequence[Post],
+        observed: Sequence[datetime],
+        *,
+        prefix: str,
+        now: datetime,
+        operation: int = 0,
+    ) -> list[Outcome]:
+        """One outcome a post, in order: its event, or the error that it is rejected with.
+
+        ``observed`` is when the log took each post in; its own ``collected_at`` goes before. ``prefix``
+        begins the names of indices, ``now`` becomes ``processed_at``, ``operation`` is the number of the
+        re-enrichment. A deletion passes no step: its event holds no text and nothing found in one.
+
+        Raises FatalError when a step breaks its contract, or the operations are used up; and whatever
+        GroundswellError other than a RejectedError a step raises.
+        """
+        if len(posts) != len(observed):
+            raise FatalError(f"{len(posts)} posts came with {len(observed)} times of observation")
+        outcomes: list[Any] = [None] * len(posts)
+        live = [i for i, post in enumerate(posts) if not post.deleted]
+        batch = _Batch(live, {"post": [posts[i] for i in live]})
+        for name, enricher in self._steps:
+            batch.columns[enricher.assigns] = _run(name, enricher, batch, outcomes)
+        found = [name for name in batch.columns if name != "post"]
+        rows = zip(*(batch.columns[name] for name in found), strict=True) if found else repeat(())
+        for i, row in zip(batch.places, rows):  # noqa: B905 - the rows may be endless
+            outcomes[i] = _event(
+                posts[i], observed[i], prefix, now, operation, self._versions, dict(zip(found, row, strict=True))
+            )
+        for i, post in enumerate(posts):
+            if post.deleted:
+                outcomes[i] = _event(stub(post), observed[i], prefix, now, operation, _NO_TEXT, {})
+        return outcomes
+
+
+def _check(steps: Sequence[tuple[str, Enricher]]) -> None:
+    maker: dict[str, str] = {"post": ""}
+    problems = []
+    for name, enricher in steps:
+        for column in enricher.requires:
+            if column in maker:
+                continue
+            later = [other for other, step in steps if step.assigns == column]
+            hint = f"move it behind `{later[0]}`" if later else "add a step that assigns it before this one"
+            problems.append(f"step `{name}` needs the column `{column}`, which no step before it assigns: {hint}")
+        column = enricher.assigns
+        if column not in _COLUMNS:
+            problems.append(f"step `{name}` assigns `{column}`, which is no column that a step may fill")
+        elif column in maker:
+            problems.append(f"steps `{maker[column]}` and `{name}` both assign the column `{column}`: keep one of them")
+        maker.setdefault(column, name)
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _run(name: str, enricher: Enricher, batch: _Batch, outcomes: list[Any]) -> list[Any]:
+    """The step's column for the batch, which loses the posts that the step cannot take."""
+    if not batch.places:
+        return []
+    try:
+        return _values(name, enricher, batch.columns, len(batch.places))
+    except Exception as error:
+        _let_pass(error)
+    values, kept = [], []
+    for i, place in enumerate(batch.places):
+        alone = {column: content[i : i + 1] for column, content in batch.columns.items()}
+        try:
+            values += _values(name, enricher, alone, 1)
+            kept.append(i)
+        except Exception as error:
+            _let_pass(error)
+            told = f"{type(error).__name__}: {error}"
+            outcomes[place] = RejectedError(f"step `{name}` cannot take this post: {told}", "enricher")
+    batch.keep(kept)
+    return values
+
+
+def _values(name: str, enricher: Enricher, columns: Mapping[str, Sequence[Any]], posts: int) -> list[Any]:
+    values = list(enricher.enrich(columns))
+    if len(values) != posts:
+        raise FatalError(f"step `{name}` returned {len(values)} values for {posts} posts: it is broken, remove or mend it")
+    return values
+
+
+def _let_pass(error: Exception) -> None:
+    """Raises again what is no fault of a post."""
+    if isinstance(error, GroundswellError) and not isinstance(error, RejectedError):
+        raise error
+
+
+def _event(  # noqa: PLR0913 - each is a column of the event or decides one
+    post: Post,
+    observed: datetime,
+    prefix: str,
+    now: datetime,
+    operation: int,
+    versions: dict[str, str],
+    found: dict[str, Any],
+) -> Outcome:
+    try:
+        return Event(
+            post=post,
+            index=index_of(prefix, post.created_at, post.collected_at or observed),
+            version=version_of(post, operation),
+            processed_at=now,
+            versions=versions,
+            **found,
+        )
+    except OverflowError:
+        # The calendar ends with the year 9999, and a post may say that it was collected on its last day.
+        return RejectedError("collected_at is too near the end of the calendar", "invalid")

@@ -1,0 +1,90 @@
+"""A rejection: what could not be processed, whole, with the reason, so that it can be tried again."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64decode, b64encode
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from pipeline.core.errors import RejectedError
+from pipeline.core.post import MAX_POST_BYTES, Time
+
+KEPT_BYTES = 1024 * 1024
+"""How much of a payload too big for the topics is kept."""
+
+Stage = Literal["replay", "collect", "enrich", "index"]
+
+
+class Rejection(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """``id`` is stable: the same input rejected twice is one rejection.
+
+    ``payload`` is the input as text, or in base64 where ``encoding`` says so. ``origin`` tells where
+    it stood: a file and line, or a topic, partition and offset. ``cut`` marks a payload too big to keep
+    whole, which cannot be tried again from here.
+    """
+
+    id: str
+    stage: Stage
+    reason: str
+    error: str
+    payload: str
+    encoding: Literal["text", "base64"] = "text"
+    key: str = ""
+    origin: str = ""
+    cut: bool = False
+    rejected_at: Time
+
+
+def reject(  # noqa: PLR0913 - each is a column of the record
+    raw: bytes, error: RejectedError, *, stage: Stage, origin: str, now: Time, key: str = ""
+) -> Rejection:
+    """The rejection of ``raw``; its id is a digest of stage and payload."""
+    cut = len(raw) > MAX_POST_BYTES
+    payload, encoding = _as_text(raw[:KEPT_BYTES] if cut else raw)
+    return Rejection(
+        id=rejection_id(stage, raw),
+        stage=stage,
+        reason=error.reason,
+        error=str(error),
+        payload=payload,
+        encoding=encoding,
+        key=key,
+        origin=origin,
+        cut=cut,
+        rejected_at=now,
+    )
+
+
+def rejection_id(stage: Stage, raw: bytes) -> str:
+    """The id of the rejection of this payload at this stage."""
+    return hashlib.sha256(stage.encode() + b"\0" + raw).hexdigest()[:24]
+
+
+def payload_of(rejection: Rejection) -> bytes:
+    """The refused input, byte for byte."""
+    if rejection.encoding == "base64":
+        return b64decode(rejection.payload)
+    return rejection.payload.encode()
+
+
+def _as_text(raw: bytes) -> tuple[str, Literal["text", "base64"]]:
+    try:
+        return raw.decode(), "text"
+    except UnicodeDecodeError:
+        return b64encode(raw).decode(), "base64"
+
+
+_decode = msgspec.json.Decoder(Rejection).decode
+
+
+def decode_rejection(raw: bytes) -> Rejection:
+    """Read one rejection; raises msgspec.DecodeError, for only Groundswell writes these."""
+    return _decode(raw)
+
+
+def encode_rejection(rejection: Rejection) -> bytes:
+    """The JSON form of a rejection."""
+    return msgspec.json.encode(rejection)

@@ -1,0 +1,131 @@
+"""The index template: what ships with us, what the server at hand adds, and how it is put there.
+
+Mappings only grow: a new field is added to the indices that exist, a changed one cannot be, and that
+is for a person to decide.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+from elasticsearch import BadRequestError, Elasticsearch, NotFoundError
+
+from pipeline.core.errors import ConfigError
+from pipeline.core.index_name import alias, undated
+from pipeline.core.settings import ElasticsearchSettings
+from sinks._client import answering, cause_of, request
+from sinks._outcome import said
+
+# Above the templates that Elasticsearch brings along, so that none of them claims our names.
+PRIORITY = 500
+
+# In one request: its first line must stay below 4 KiB. Any usual installation is dropped at a stroke.
+_NAMES = 25
+
+
+@cache
+def _shipped() -> bytes:
+    return (files("configs") / "index-template.json").read_bytes()
+
+
+def shipped() -> dict[str, Any]:
+    """``configs/index-template.json``: the ``settings`` and ``mappings`` of every index of posts."""
+    template: dict[str, Any] = msgspec.json.decode(_shipped())
+    return template
+
+
+def template_for(settings: ElasticsearchSettings, *, english: bool) -> dict[str, Any]:
+    """The body of the composable index template. ``english`` adds the stemmed field ``text.english``."""
+    template = shipped()
+    template["settings"]["index"] |= {
+        "number_of_shards": settings.shards,
+        "number_of_replicas": settings.replicas,
+    }
+    if english:
+        text = template["mappings"]["properties"]["text"]
+        text["fields"] = {"english": {"type": "text", "analyzer": "english"}}
+    template["aliases"] = {alias(settings.prefix): {}}
+    return template
+
+
+def prepare(client: Elasticsearch, settings: ElasticsearchSettings) -> None:
+    """Puts the template there, adds missing fields and the alias to the indices that exist, and makes
+    the undated one. Harmless when repeated or done by several workers at once.
+
+    Raises ConfigError where an index maps a field otherwise, RetryableError where the server is away.
+    """
+    prefix = settings.prefix
+    with answering(client):
+        template = template_for(settings, english=_offers_english(client))
+        client.indices.put_index_template(
+            name=f"{prefix}-posts",
+            index_patterns=[f"{prefix}-posts-*"],
+            template=template,
+            priority=PRIORITY,
+        )
+        _make_undated(client, undated(prefix))
+        existing = client.indices.get_alias(index=f"{prefix}-posts-*", expand_wildcards="open").body
+        for index, held in existing.items():
+            _grow(client, index, template["mappings"])
+            if alias(prefix) not in held["aliases"]:
+                client.indices.put_alias(index=index, name=alias(prefix))
+
+
+def generation(client: Elasticsearch, prefix: str) -> str:
+    """A name for the present set of indices, another one after each :func:`drop`; empty where there is none.
+
+    Raises RetryableError, ConfigError.
+    """
+    with answering(client):
+        try:
+            path = f"/{undated(prefix)}/_settings?filter_path=*.settings.index.uuid"
+            answer = request(client, "GET", path)
+        except NotFoundError:
+            return ""
+    return "".join(index["settings"]["index"]["uuid"] for index in answer.values())
+
+
+def drop(client: Elasticsearch, prefix: str) -> list[str]:
+    """Deletes all indices of posts and returns their names. The template stays, and so does the log.
+
+    Raises RetryableError, ConfigError.
+    """
+    with answering(client):
+        found = client.indices.get_alias(index=f"{alias(prefix)}-*", expand_wildcards="all").body
+        # The undated one goes first, for it tells running sinks that the rest is going too.
+        names = sorted(found, reverse=True)
+        for start in range(0, len(names), _NAMES):
+            # By name, for many clusters forbid to delete by pattern.
+            client.indices.delete(index=names[start : start + _NAMES], ignore_unavailable=True)
+    return names
+
+
+def _offers_english(client: Elasticsearch) -> bool:
+    """The full distribution has the analyzer; the one that `groundswell up` starts has not."""
+    try:
+        client.indices.analyze(analyzer="english", text="posts")
+    except BadRequestError:
+        return False
+    return True
+
+
+def _make_undated(client: Elasticsearch, index: str) -> None:
+    """There from the start, so that an empty installation can be queried."""
+    try:
+        client.indices.create(index=index)
+    except BadRequestError as error:
+        if cause_of(error).type != "resource_already_exists_exception":
+            raise
+
+
+def _grow(client: Elasticsearch, index: str, mappings: dict[str, Any]) -> None:
+    try:
+        client.indices.put_mapping(index=index, properties=mappings["properties"], dynamic="false")
+    except BadRequestError as error:
+        raise ConfigError(
+            f"index {index} maps a field otherwise ({said(cause_of(error))}): run `groundswell rebuild`,"
+            " which makes the index anew from the log"
+        ) from None
