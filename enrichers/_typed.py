@@ -1,4 +1,4 @@
-"""The text as its author would have typed it on a plain keyboard, so that a lexicon of typed words finds them.
+"""The text as its author would have typed it on a plain keyboard, so that a lexicon finds its words.
 
 Phones, platforms and word processors put other characters in the place of the typed ones. A scorer
 that looks words up in a list of plain spellings then misses the word, or worse, its "not". What is
@@ -16,7 +16,7 @@ good + zero-width, control mark     unknown word                   good
 𝗴𝗼𝗼𝗱, ｇｏｏｄ (NFKC)               unknown word                   good
 😂lol                               "joylol", an unknown word      face with tears of joy lol
 ❤ + U+FE0F, 👋 + skin tone          words stuck to what follows    red heart, waving hand
-❤ + ZWJ + 🔥, 🤷 + ZWJ + ♀          "red heart" and "fire"         the sequence's own words, or its first part's
+❤ + ZWJ + 🔥, 🤷 + ZWJ + ♀          "red heart" and "fire"         its own words, or its first part's
 ==================================  =============================  ==========================
 
 An unknown word also takes one of the three places before the next word in which a negation counts.
@@ -55,9 +55,12 @@ _TYPED = {
 }
 # Invisible, and never a part of an English word: soft hyphen, zero-width marks, direction marks,
 # selectors of a glyph, tags. The zero-width joiner here is one outside a sequence of emoji.
-_INVISIBLE = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff\U000e0001-\U000e007f"
+_INVISIBLE = (
+    "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f"
+    "\ufe00-\ufe0f\ufeff\U000e0001-\U000e007f"
+)
 _SKIN = re.compile("[\U0001f3fb-\U0001f3ff\ufe0e\ufe0f]")
-_EMOJI = "[\xa9\xae\u203c-\u2bff\u3030-\u3299\U0001f000-\U0001faff]"  # and some that are none: see Typist
+_EMOJI = "[\xa9\xae\u203c-\u2bff\u3030-\u3299\U0001f000-\U0001faff]"  # and some characters that are none
 _JOINED = f"{_EMOJI}\ufe0f?[\U0001f3fb-\U0001f3ff]?"
 _SPECIAL = re.compile(
     f"(?P<emoji>{_JOINED}(?:\u200d{_JOINED})*)"

@@ -1,10 +1,10 @@
-"""VADER's score of a text (Hutto & Gilbert 2014), equal to vaderSentiment's to the last digit, in linear time.
+"""VADER's score of a text (Hutto & Gilbert 2014), equal to vaderSentiment's, in linear time.
 
 vaderSentiment lowers the whole list of words at every word that carries a valence, so its time
 grows with the square of the text. Here the text is cut and lowered once, each word is looked up
-once, and only the neighbours of words with a valence are looked at. The lexicon and the lists of
-words are those of the installed package; the equality is a property test. What vaderSentiment gets
-wrong is wrong here in the same way: mending belongs in front of it, see ``_typed``.
+once, and only the neighbours of words with a valence are looked at. The lexicon and the lists of words
+are those of the installed package. Equal means to the last digit, as a property test holds. What
+vaderSentiment gets wrong is wrong here in the same way: mending belongs in front of it, see ``_typed``.
 
 Paper: C.J. Hutto, E.E. Gilbert, VADER: A Parsimonious Rule-based Model for Sentiment Analysis of
 Social Media Text, ICWSM 2014.
@@ -17,9 +17,16 @@ import re
 import string
 from collections.abc import Iterable, Mapping
 from heapq import heappop, heappush
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from vaderSentiment import vaderSentiment as package
+from vaderSentiment.vaderSentiment import (
+    BOOSTER_DICT,
+    C_INCR,
+    N_SCALAR,
+    NEGATE,
+    SPECIAL_CASES,
+    SentimentIntensityAnalyzer,
+)
 
 # Empirical constants of the paper and of the package that the package keeps inside its functions.
 _DAMPING = (1.0, 0.95, 0.9)  # of a booster one, two, three words before
@@ -60,14 +67,14 @@ class Vader:
     """The scorer; immutable once made, so one may be shared. Making one reads the lexicon (20 ms)."""
 
     def __init__(self) -> None:
-        analyzer = package.SentimentIntensityAnalyzer()
+        analyzer = SentimentIntensityAnalyzer()
         self.lexicon: Mapping[str, float] = analyzer.lexicon
         self.emojis: Mapping[str, str] = analyzer.emojis
-        self._boosters: Mapping[str, float] = package.BOOSTER_DICT
-        self._negations = frozenset(package.NEGATE)
-        self._capitals: float = package.C_INCR
-        self._negate: float = package.N_SCALAR
-        self._phrases: Mapping[str, float] = package.SPECIAL_CASES
+        self._boosters: Mapping[str, float] = BOOSTER_DICT
+        self._negations = frozenset(NEGATE)
+        self._capitals: float = C_INCR
+        self._negate: float = N_SCALAR
+        self._phrases: Mapping[str, float] = SPECIAL_CASES
         # Words that may carry a valence, and words that change that of the words after them.
         self._scored = frozenset(self.lexicon) - frozenset(self._boosters)
         self._opaque = frozenset(self.lexicon) | {_EDGE}
@@ -111,7 +118,7 @@ class _Window:
     """One text, seen from its words with a valence. Positions count from 3: ``_HEAD`` comes first."""
 
     def __init__(self, vader: Vader, tokens: list[str], words: list[str], joined: str) -> None:
-        self._v: Any = vader  # one part with Vader; Any spares mypy's complaint of private names
+        self._v = vader
         self._tokens = tokens
         self._words = [*_HEAD, *words, *_TAIL]
         self._phrased = not vader._telling.isdisjoint(words)
@@ -171,7 +178,7 @@ class _Window:
 
     def _boosted(self, i: int, distance: int, valence: float) -> float:
         """The valence after the word ``distance`` places before, if that is a booster or dampener."""
-        boost: float = self._v._boosters.get(self._words[i - distance], 0.0)
+        boost = self._v._boosters.get(self._words[i - distance], 0.0)
         if not boost:
             return valence
         if valence < 0:
@@ -183,7 +190,7 @@ class _Window:
     def _shouted(self, i: int, valence: float) -> float:
         if not self._is_shouted(i):
             return valence
-        capitals: float = self._v._capitals
+        capitals = self._v._capitals
         return valence + (capitals if valence > 0 else -capitals)
 
     def _is_shouted(self, i: int) -> bool:

@@ -60,7 +60,7 @@ _NO_LETTER = re.compile(
 _ENOUGH = 4000
 
 
-class SETTINGS(Struct, frozen=True, forbid_unknown_fields=True):  # noqa: N801 - the contract's name
+class SETTINGS(Struct, frozen=True, forbid_unknown_fields=True):
     """What ``[enrichers.language]`` may say."""
 
     trust_platform: bool = True
@@ -116,7 +116,7 @@ def detected(text: str) -> Language:
 
 def _without_names(text: str) -> str:
     """The text without links, mentions, tags, pictures and what pycld2 refuses."""
-    # Each pattern starts with a fixed character, which `re` finds many times faster than an alternative of them.
+    # Each pattern starts with a fixed character, which `re` finds far faster than any of several.
     if "://" in text:
         text = _LINK.sub(" ", text)
     if not text.isascii():

@@ -30,7 +30,7 @@ SILENT = Sentiment(compound=0.0, label="neutral", positive=0.0, neutral=1.0, neg
 """Of a text without words. VADER gives shares of 0, 0, 0; ours sum to 1, and nothing said is neutral."""
 
 
-class SETTINGS(Struct, frozen=True, forbid_unknown_fields=True):  # noqa: N801 - the contract's name
+class SETTINGS(Struct, frozen=True, forbid_unknown_fields=True):
     """What ``[enrichers.sentiment]`` may say."""
 
     normalise: Annotated[

@@ -34,6 +34,7 @@ class Ledger(Struct):
     """Every distinct (id, version) of the posts topic by its outcome, and the repeats beside.
 
     The sum: records = applied + superseded + deleted + rejected + in_flight + duplicates + lost.
+    ``refused_before`` counts lines that never became a record, because replay or a connector refused them.
     """
 
     records: int = 0
@@ -44,6 +45,7 @@ class Ledger(Struct):
     in_flight: int = 0
     duplicates: int = 0
     lost: int = 0
+    refused_before: int = 0
 
 
 class Taken:
@@ -109,10 +111,14 @@ class Emitted:
 
 
 class Refusals(Struct):
-    """What stands in the rejected topic: ids of rejections, and which states of which posts they are of."""
+    """What stands in the rejected topic: ids of rejections, and which states of which posts they are of.
+
+    ``before`` holds the ids of those that were refused on the way into the posts topic.
+    """
 
     ids: set[str]
     states: set[tuple[str, int]]
+    before: set[str]
 
 
 def balance(
@@ -124,6 +130,7 @@ def balance(
         in_flight=taken.in_flight,
         duplicates=taken.duplicates,
         rejected=taken.refusals,
+        refused_before=len(refusals.before),
     )
     findings = [
         Finding(origin, "is no valid post and stands in no rejection")

@@ -16,7 +16,7 @@ from pipeline.app.topics import Topics, admin_client, topics_of
 from pipeline.core.errors import RejectedError
 from pipeline.core.event import decode_event
 from pipeline.core.post import decode_post
-from pipeline.core.rejection import decode_rejection, payload_of, rejection_id
+from pipeline.core.rejection import Rejection, decode_rejection, payload_of, rejection_id
 from pipeline.core.settings import Settings
 from pipeline.core.version import version_of
 
@@ -87,26 +87,19 @@ class Auditor(Struct, frozen=True):
         return emitted
 
     def _refusals(self, topics: Topics) -> Refusals:
-        refusals = Refusals(ids=set(), states=set())
+        refusals = Refusals(ids=set(), states=set(), before=set())
         for portion in read_topic(self.bootstrap, topics.rejected.name):
             for record in portion:
                 if record.value is None:
                     refusals.ids.discard(record.key.decode())
+                    refusals.before.discard(record.key.decode())
                     continue
                 rejection = decode_rejection(record.value)
                 refusals.ids.add(rejection.id)
-                if rejection.cut or rejection.stage not in ("enrich", "index"):
-                    continue
-                raw = payload_of(rejection)
-                try:
-                    if rejection.stage == "index":
-                        event = decode_event(raw)
-                        refusals.states.add((event.post.id, event.version))
-                    else:
-                        post = decode_post(raw)
-                        refusals.states.add((post.id, version_of(post)))
-                except RejectedError:
-                    continue  # not even a post: known by its id alone
+                if rejection.stage in ("replay", "collect"):
+                    refusals.before.add(rejection.id)
+                elif (state := _state_of(rejection)) is not None:
+                    refusals.states.add(state)
         return refusals
 
     def _documents(self) -> tuple[dict[str, Document], list[Finding]]:
@@ -119,3 +112,18 @@ class Auditor(Struct, frozen=True):
             if known is None or document.version > known.version:
                 found[post_id] = document
         return found, doubled
+
+
+def _state_of(rejection: Rejection) -> tuple[str, int] | None:
+    """Id and version of the post that was refused; None where the payload was not even a post."""
+    if rejection.cut:
+        return None
+    raw = payload_of(rejection)
+    try:
+        if rejection.stage == "index":
+            event = decode_event(raw)
+            return event.post.id, event.version
+        post = decode_post(raw)
+    except RejectedError:
+        return None
+    return post.id, version_of(post)

@@ -16,8 +16,8 @@ from pipeline.core.configuration import read_settings
 from pipeline.core.errors import ConfigError
 from pipeline.core.settings import Settings
 from pipeline.embedded.home import Layout, home
-from pipeline.embedded.ports import LOOPBACK
-from pipeline.embedded.process import alive, read_state
+from pipeline.embedded.process import read_state
+from pipeline.embedded.status import address
 
 FILE_NAME = "groundswell.toml"
 DEFAULT_KAFKA = "127.0.0.1:9092"
@@ -53,20 +53,27 @@ def home_for(args: argparse.Namespace) -> Path:  # noqa: ARG001 - every command 
 
 
 def kafka_bootstrap(settings: Settings, home: Path) -> str:
-    """Address of the brokers: the settings' own, else the home's embedded server, else the default."""
+    """Address of the brokers: the settings' own, else the home's embedded server's, else the default.
+
+    Raises ConfigError where the home may not be read.
+    """
     return settings.kafka.bootstrap or _embedded("kafka", home) or DEFAULT_KAFKA
 
 
 def elasticsearch_url(settings: Settings, home: Path) -> str:
-    """Address of Elasticsearch: the settings' own, else the home's embedded server, else the default."""
-    if settings.elasticsearch.url:
-        return settings.elasticsearch.url
-    address = _embedded("elasticsearch", home)
-    return f"http://{address}" if address else DEFAULT_ELASTICSEARCH
+    """Address of Elasticsearch: the settings' own, else the home's embedded server's, else the default.
+
+    Raises ConfigError where the home may not be read.
+    """
+    return settings.elasticsearch.url or _embedded("elasticsearch", home) or DEFAULT_ELASTICSEARCH
 
 
 def _embedded(name: Literal["kafka", "elasticsearch"], home: Path) -> str:
-    """host:port of the home's own server while it runs or is coming up; empty otherwise."""
+    """Where the home's own server is, from its start until somebody stops it; empty otherwise.
+
+    A server that was killed counts: it comes back at the same port, and until then nobody should be
+    sent to the default one, where some other installation's server may listen.
+    """
     path = Layout(home).state(name)
     try:
         state = read_state(path)
@@ -75,6 +82,4 @@ def _embedded(name: Literal["kafka", "elasticsearch"], home: Path) -> str:
             f"{path} cannot be read ({error.strerror}): set GROUNDSWELL_HOME to a home of your own"
             " or give the servers' addresses in the settings"
         ) from error
-    if state is None or state.phase == "stopped" or not alive(state):
-        return ""
-    return f"{LOOPBACK}:{state.port}"
+    return address(name, state.port) if state is not None and state.phase != "stopped" else ""

@@ -75,8 +75,8 @@ class EnrichStage:
                 continue
             key, value = outcome.post.id.encode(), encode_event(outcome)
             if too_big(key, value):
-                error = RejectedError(f"its event has {len(value)} bytes, more than a topic takes", "too_big")
-                refused.append(refuse(record, error, "enrich", self._topics, now))
+                too_long = RejectedError(f"its event has {len(value)} bytes, more than a topic takes", "too_big")
+                refused.append(refuse(record, too_long, "enrich", self._topics, now))
                 continue
             events.append(Record(self._topics.events.name, key, value))
         return events + refused, (len(events), len(refused))

@@ -51,7 +51,7 @@ def _scan(client: Elasticsearch, prefix: str, query: dict[str, Any]) -> Iterator
                 pit={"id": point, "keep_alive": _KEEP},
                 query=query,
                 size=_PAGE,
-                sort=["_shard_doc"],
+                sort="_shard_doc",  # type: ignore[arg-type]
                 search_after=after,
                 version=True,
                 source=False,

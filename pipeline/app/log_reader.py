@@ -6,6 +6,7 @@ For the commands that need the whole log: audit, rebuild, rejected. Nothing is c
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -59,13 +60,20 @@ def _read(consumer: Consumer, topic: str) -> Iterator[list[LogRecord]]:
     open_ends = _ends(consumer, topic)
     consumer.assign([TopicPartition(topic, number, first) for number, (first, _) in open_ends.items()])
     waiting = set(open_ends)
+    heard = time.monotonic()
     while waiting:
-        messages = consumer.consume(_PORTION, timeout=_SILENCE_SECONDS)
+        # Short, for `consume` waits for a full portion: at the end of a topic there is none.
+        messages = consumer.consume(_PORTION, timeout=0.1)
         if not messages:
-            raise RetryableError(f"Kafka fell silent in the middle of the topic {topic}")
+            if time.monotonic() - heard > _SILENCE_SECONDS:
+                raise RetryableError(f"Kafka fell silent in the middle of the topic {topic}")
+            continue
+        heard = time.monotonic()
         portion = []
         for message in messages:
             number, offset = message.partition(), message.offset()
+            assert number is not None
+            assert offset is not None
             error = message.error()
             if error is not None and error.code() != Code._PARTITION_EOF:
                 raise KafkaException(error)

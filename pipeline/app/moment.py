@@ -13,7 +13,7 @@ _FORMS = "write 2026-11-22, 2026-11-22T10:00:00Z, or 90m, 24h, 7d, 2w for so lon
 
 
 def moment(written: str, now: datetime) -> datetime:
-    """The time that ``written`` means, in UTC: RFC 3339, a date (its first instant), or a span before ``now``.
+    """The time that ``written`` means, in UTC: RFC 3339, a date's first instant, or a span before ``now``.
 
     A time without a zone is in UTC. Raises ConfigError.
     """

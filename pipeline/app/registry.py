@@ -41,7 +41,9 @@ def load(family: Family, kind: str) -> ModuleType:
     try:
         return import_module(f"{family}.{kind}")
     except ModuleNotFoundError as error:
-        raise ConfigError(f"the {_ONE[family]} `{kind}` needs the package `{error.name}`: install it") from error
+        raise ConfigError(
+            f"the {_ONE[family]} `{kind}` needs the package `{error.name}`: install it"
+        ) from error
 
 
 def _hint(word: str, kinds: list[str]) -> str:

@@ -90,7 +90,7 @@ async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:
 async def _index(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     producer = Producer(site.bootstrap, client_id="groundswell-index")
     url = elasticsearch_url(site.settings, site.home)
-    sink = elastic.build(site.settings.elasticsearch, url)
+    sink = elastic.build(site.settings.elasticsearch, url, site.settings.engine.bulk_bytes)
     stage = IndexStage(sink, producer, topics, now, site.patience("elasticsearch"))
     await _work(site, Role("index", topics.events.name, group(site.settings, "index")), stage, producer, stop)
 

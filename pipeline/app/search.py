@@ -105,6 +105,7 @@ def documents(  # noqa: PLR0913 - one question, in its parts
     client: Elasticsearch,
     index: str,
     search: Search,
+    *,
     sort: str = "created_at:desc",
     fields: Sequence[str] = (),
     limit: int | None = None,
@@ -128,7 +129,7 @@ def documents(  # noqa: PLR0913 - one question, in its parts
                     sort=order,
                     size=size,
                     search_after=after,
-                    source=list(fields) or True,
+                    source={"includes": list(fields)} if fields else True,
                     track_total_hits=False,
                     allow_partial_search_results=False,
                 )
@@ -146,7 +147,7 @@ def documents(  # noqa: PLR0913 - one question, in its parts
 def tally(client: Elasticsearch, index: str, search: Search, by: str) -> list[tuple[object, int]]:
     """Every value of the field ``by`` with the number of posts that have it, the most frequent first.
 
-    ``created_at:day`` (or hour, week, month; any time field) gives a series in time, by the start of
+    ``created_at:day`` (or hour, week, month; day where none is said) gives a series in time, by the start of
     each step in UTC; steps without posts are left out. Raises ConfigError, RetryableError.
     """
     source, in_time = _source_of(by)
@@ -179,12 +180,9 @@ def tally(client: Elasticsearch, index: str, search: Search, by: str) -> list[tu
 def _source_of(by: str) -> tuple[Query, bool]:
     name, _, interval = by.partition(":")
     field = exact(name, "count by")
-    if not interval:
-        source: Query = {"field": field.exact}
-        if field.type == "date":
-            source["format"] = "strict_date_time"
-            return {"date_histogram": source | {"fixed_interval": "1ms"}}, True
-        return {"terms": source}, False
+    if field.type != "date" and not interval:
+        return {"terms": {"field": field.exact}}, False
+    interval = interval or "day"
     if field.type != "date" or interval not in INTERVALS:
         raise ConfigError(f"cannot count by `{by}`: write created_at:hour, :day, :week or :month")
     return {

@@ -13,7 +13,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 from msgspec import Struct
 
 from pipeline.core.errors import ConfigError, RetryableError
-from pipeline.core.settings import Kafka
+from pipeline.core.settings import KafkaSettings
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 """The largest record the topics take; beyond it a post is rejected before it is sent."""
@@ -40,7 +40,7 @@ class Topics(Struct, frozen=True):
         return (self.posts, self.events, self.rejected)
 
 
-def topics_of(kafka: Kafka) -> Topics:
+def topics_of(kafka: KafkaSettings) -> Topics:
     """Names and policies as the settings want them."""
     size = {"max.message.bytes": str(MAX_RECORD_BYTES), "message.timestamp.type": "LogAppendTime"}
     segment = {"segment.ms": str(kafka.segment_hours * _HOUR)}
@@ -75,7 +75,7 @@ def unreachable(bootstrap: str) -> RetryableError:
     )
 
 
-def ensure_topics(bootstrap: str, kafka: Kafka) -> Topics:
+def ensure_topics(bootstrap: str, kafka: KafkaSettings) -> Topics:
     """Creates what is missing and brings policies up to date; returns the topics.
 
     Raises ConfigError when a topic has another number of partitions than the settings say: to add
@@ -100,7 +100,7 @@ def ensure_topics(bootstrap: str, kafka: Kafka) -> Topics:
     return topics
 
 
-def _create(admin: KafkaAdminClient, missing: list[Topic], kafka: Kafka) -> None:
+def _create(admin: KafkaAdminClient, missing: list[Topic], kafka: KafkaSettings) -> None:
     for topic in missing:
         wanted = {
             "num_partitions": kafka.partitions,

@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import faust
 from msgspec import Struct
@@ -71,10 +70,13 @@ class Worker:
 
     def _faust(self, bootstrap: str) -> faust.App:
         engine = self._settings.engine
+        # Faust wants a folder for tables, of which there are none; it makes only the last part of the path.
+        folder = self._home / "faust" / self._role.name
+        folder.mkdir(parents=True, exist_ok=True)
         app = faust.App(
             self._role.group,
             broker=";".join(f"kafka://{address}" for address in bootstrap.split(",")),
-            datadir=str(self._home / "faust" / self._role.name),
+            datadir=str(folder),
             store="memory://",
             autodiscover=False,
             web_enabled=False,
@@ -96,7 +98,7 @@ class Worker:
         # The raw codec hands a batch through as it is.
         topic = app.topic(self._role.topic, value_serializer="raw", key_serializer="raw")
 
-        async def agent(stream: AsyncIterator[RecordBatch]) -> None:
+        async def agent(stream: Any) -> None:
             async for batch in stream:
                 await self._accept(batch)
 
@@ -146,7 +148,8 @@ class Worker:
         self._health.waits("kafka", "joining the consumer group")
         starting = loop.create_task(self._start())
         stopping = loop.create_task(stop.wait())
-        await asyncio.wait({self._over, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        ends: set[asyncio.Future[Any]] = {self._over, stopping}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         log.info("%s: ending, %d batches in hand", self._role.name, len(self._in_hand))
         if self._over.done():
             # Nothing can be finished: let those who wait for a far side go, so that the end is quick.
@@ -173,7 +176,7 @@ class Worker:
 
     async def _watch(self) -> None:
         """Ready once the group has given us a place; lag a partition, every second."""
-        consumer: BatchConsumer = self._app.consumer
+        consumer = cast(BatchConsumer, self._app.consumer)
         while True:
             if self._app.rebalancing or not consumer.assignment():
                 # More workers than partitions leave some without any; that is a place, too.

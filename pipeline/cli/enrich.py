@@ -32,10 +32,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command = subparsers.add_parser(
         "enrich",
         help="posts in, events out, without any server",
-        description="Reads JSON Lines of posts and writes JSON Lines of events in the same order. A line that is"
-        " no valid post becomes a rejection on standard error, and the exit status is 3 at the end.",
+        description="Reads JSON Lines of posts and writes JSON Lines of events in the same order. A line"
+        " that is no valid post becomes a rejection on standard error, and the exit status is 3 at the end.",
     )
-    command.add_argument("file", nargs="?", default="-", metavar="FILE", help="JSON Lines, also gzip or zstd (default: standard input)")
+    command.add_argument(
+        "file",
+        nargs="?",
+        default="-",
+        metavar="FILE",
+        help="JSON Lines, also gzip or zstd (default: standard input)",
+    )
     command.set_defaults(run=run)
 
 
@@ -50,12 +56,13 @@ def run(args: argparse.Namespace) -> int:
 
     settings = settings_for(args)
     chain = build_chain(settings)
+    prefix = settings.elasticsearch.prefix
     reader = LineReader(args.file)
     rejected = 0
     try:
         # A batch is what is there, so a single line typed or piped in is answered at once.
         while lines := reader.lines(_BATCH):
-            events, rejections = enriched(lines, chain, settings.elasticsearch.prefix, reader.name, datetime.now(UTC))
+            events, rejections = enriched(lines, chain, prefix, reader.name, datetime.now(UTC))
             rejected += len(rejections)
             if not _written(events, rejections):
                 break
@@ -87,16 +94,17 @@ def enriched(
             if line.raw and not line.raw.isspace():
                 faults.append((line, error))
     events = []
-    for line, outcome in zip(sources, chain.process(posts, [now] * len(posts), prefix=prefix, now=now), strict=True):
+    outcomes = chain.process(posts, [now] * len(posts), prefix=prefix, now=now)
+    for line, outcome in zip(sources, outcomes, strict=True):
         if isinstance(outcome, RejectedError):
             faults.append((line, outcome))
         else:
             events.append(encode_event(outcome))
-    faults.sort(key=lambda fault: fault[0].number)
+    faults.sort(key=lambda pair: pair[0].number)
     rejections = []
-    for line, error in faults:
+    for line, fault in faults:
         raw = line.raw if len(line.raw) <= MAX_POST_BYTES else line.raw[:_SHOWN_BYTES]
-        rejections.append(reject(raw, error, stage="enrich", origin=f"{name}:{line.number}", now=now))
+        rejections.append(reject(raw, fault, stage="enrich", origin=f"{name}:{line.number}", now=now))
     return events, rejections
 
 

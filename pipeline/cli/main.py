@@ -16,9 +16,6 @@ from importlib.metadata import version
 from pipeline.core.errors import ConfigError, GroundswellError
 
 COMMANDS = (
-    "demo",
-    "up",
-    "down",
     "status",
     "run",
     "collect",

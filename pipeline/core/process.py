@@ -27,7 +27,7 @@ _OWN = frozenset(("post", "versions", "index", "version", "processed_at", "schem
 """Columns of an event that the chain itself fills."""
 _COLUMNS = frozenset(field.name for field in fields(Event)) - _OWN
 
-_NO_TEXT: dict[str, str] = {}
+_NO_STEPS: dict[str, str] = {}
 
 
 class _Batch(Struct):
@@ -40,6 +40,30 @@ class _Batch(Struct):
         """Leaves out all posts but those at these positions."""
         self.places = [self.places[i] for i in kept]
         self.columns = {name: [column[i] for i in kept] for name, column in self.columns.items()}
+
+
+class _Stamp(Struct, frozen=True):
+    """What all events of one call have in common."""
+
+    prefix: str
+    now: datetime
+    operation: int
+    versions: dict[str, str]
+
+    def event(self, post: Post, observed: datetime, found: dict[str, Any]) -> Outcome:
+        """The event of a live post with what the steps found, or of a stub."""
+        try:
+            return Event(
+                post=post,
+                index=index_of(self.prefix, post.created_at, post.collected_at or observed),
+                version=version_of(post, self.operation),
+                processed_at=self.now,
+                versions=_NO_STEPS if post.deleted else self.versions,
+                **found,
+            )
+        except OverflowError:
+            # The calendar ends with the year 9999, and a post may say that it was collected on its last day.
+            return RejectedError("collected_at is too near the end of the calendar", "invalid")
 
 
 class Chain:
@@ -81,15 +105,14 @@ class Chain:
         batch = _Batch(live, {"post": [posts[i] for i in live]})
         for name, enricher in self._steps:
             batch.columns[enricher.assigns] = _run(name, enricher, batch, outcomes)
+        stamp = _Stamp(prefix, now, operation, self._versions)
         found = [name for name in batch.columns if name != "post"]
         rows = zip(*(batch.columns[name] for name in found), strict=True) if found else repeat(())
         for i, row in zip(batch.places, rows):  # noqa: B905 - the rows may be endless
-            outcomes[i] = _event(
-                posts[i], observed[i], prefix, now, operation, self._versions, dict(zip(found, row, strict=True))
-            )
+            outcomes[i] = stamp.event(posts[i], observed[i], dict(zip(found, row, strict=True)))
         for i, post in enumerate(posts):
             if post.deleted:
-                outcomes[i] = _event(stub(post), observed[i], prefix, now, operation, _NO_TEXT, {})
+                outcomes[i] = stamp.event(stub(post), observed[i], {})
         return outcomes
 
 
@@ -100,14 +123,18 @@ def _check(steps: Sequence[tuple[str, Enricher]]) -> None:
         for column in enricher.requires:
             if column in maker:
                 continue
-            later = [other for other, step in steps if step.assigns == column]
+            later = [other for other, step in steps if step.assigns == column and step is not enricher]
             hint = f"move it behind `{later[0]}`" if later else "add a step that assigns it before this one"
-            problems.append(f"step `{name}` needs the column `{column}`, which no step before it assigns: {hint}")
+            problems.append(
+                f"step `{name}` needs the column `{column}`, which no step before it assigns: {hint}"
+            )
         column = enricher.assigns
         if column not in _COLUMNS:
             problems.append(f"step `{name}` assigns `{column}`, which is no column that a step may fill")
         elif column in maker:
-            problems.append(f"steps `{maker[column]}` and `{name}` both assign the column `{column}`: keep one of them")
+            problems.append(
+                f"steps `{maker[column]}` and `{name}` both assign the column `{column}`: keep one of them"
+            )
         maker.setdefault(column, name)
     if problems:
         raise ConfigError("\n".join(problems))
@@ -138,7 +165,9 @@ def _run(name: str, enricher: Enricher, batch: _Batch, outcomes: list[Any]) -> l
 def _values(name: str, enricher: Enricher, columns: Mapping[str, Sequence[Any]], posts: int) -> list[Any]:
     values = list(enricher.enrich(columns))
     if len(values) != posts:
-        raise FatalError(f"step `{name}` returned {len(values)} values for {posts} posts: it is broken, remove or mend it")
+        raise FatalError(
+            f"step `{name}` returned {len(values)} values for {posts} posts: it is broken, remove or mend it"
+        )
     return values
 
 
@@ -146,26 +175,3 @@ def _let_pass(error: Exception) -> None:
     """Raises again what is no fault of a post."""
     if isinstance(error, GroundswellError) and not isinstance(error, RejectedError):
         raise error
-
-
-def _event(  # noqa: PLR0913 - each is a column of the event or decides one
-    post: Post,
-    observed: datetime,
-    prefix: str,
-    now: datetime,
-    operation: int,
-    versions: dict[str, str],
-    found: dict[str, Any],
-) -> Outcome:
-    try:
-        return Event(
-            post=post,
-            index=index_of(prefix, post.created_at, post.collected_at or observed),
-            version=version_of(post, operation),
-            processed_at=now,
-            versions=versions,
-            **found,
-        )
-    except OverflowError:
-        # The calendar ends with the year 9999, and a post may say that it was collected on its last day.
-        return RejectedError("collected_at is too near the end of the calendar", "invalid")

@@ -17,6 +17,9 @@ RESERVED = {
     "GROUNDSWELL_HOME": "the folder with all state of this installation",
     "GROUNDSWELL_CONFIG": "the settings file, where `--config` names none",
     "GROUNDSWELL_CACHE": "the folder of downloaded servers, shared by all installations of a user",
+    "GROUNDSWELL_MAVEN_MIRROR": "the base address of a Maven repository in place of the public one",
+    "GROUNDSWELL_KAFKA_HEAP_MB": "megabytes of heap of the embedded Kafka",
+    "GROUNDSWELL_ELASTICSEARCH_HEAP_MB": "megabytes of heap of the embedded Elasticsearch",
     "GROUNDSWELL_SHARED": "the folder of shared test data; read by the tests and benchmarks alone",
 }
 """Variables with our prefix that are no settings, and what each is for."""
@@ -95,7 +98,7 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
     bootstrap: Annotated[
         str,
         form(
-            "Address of the brokers; empty means the embedded server of this installation if it runs,"
+            "Address of the brokers; empty means the embedded server of this installation if it is up,"
             " else 127.0.0.1:9092.",
             rf"^(?:{_HOST}(?:,{_HOST})*)?\Z",
             "of the form host:port, several separated by commas without spaces",
@@ -141,7 +144,7 @@ class ElasticsearchSettings(Struct, frozen=True, kw_only=True):
         str,
         form(
             "Address of the server, without credentials; empty means the embedded server of this"
-            " installation if it runs, else http://127.0.0.1:9200.",
+            " installation if it is up, else http://127.0.0.1:9200.",
             r"^(?:https?://[^\s@/?#]+(?:/[^\s@?#]*)?)?\Z",
             "of the form http://host:port or https://host:port",
         ),

@@ -97,8 +97,8 @@ def open_to(home: Path, account: Account | None) -> None:
     for parent in reversed(home.resolve().parents):
         if not can_enter(parent, account):
             raise ConfigError(
-                f"The servers run as {account.name}, who may not enter {parent}: set GROUNDSWELL_HOME to a directory "
-                f"outside it, or run `chmod o+x {parent}`."
+                f"The servers run as {account.name}, who may not enter {parent}: set GROUNDSWELL_HOME to a "
+                f"directory outside it, or run `chmod o+x {parent}`."
             )
     home.chmod(home.stat().st_mode | 0o001)
 
@@ -118,13 +118,13 @@ def give(directory: Path, account: Account | None) -> None:
 
 def create(file: Path, account: Account | None) -> BinaryIO:
     """A new file in place of any old one, opened for writing and owned by the account."""
-    # The directory belongs to the account, which could have laid a symbolic link there for root to write through:
-    # O_EXCL follows none.
+    # The directory belongs to the account, which could have laid a symbolic link there for root to write
+    # through: O_EXCL follows none.
     file.unlink(missing_ok=True)
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
     if account is not None:
         os.fchown(descriptor, account.uid, account.gid)
-    return open(descriptor, "wb")
+    return os.fdopen(descriptor, "wb")
 
 
 def open_folder(folder: Path) -> Path:

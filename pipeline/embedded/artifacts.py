@@ -1,8 +1,8 @@
 """The servers' programs as Maven artifacts: fetched once, checked against the sums kept in this repository.
 
 ``artifacts.lock.json`` lists every file with its SHA-256; with it nothing is resolved at run time. Files are
-fetched by coordinates through ``jgo`` into a private folder, checked, and only then renamed into the cache, so
-that neither a broken download nor a killed process leaves a bad file where a good one is looked for.
+fetched by coordinates through ``jgo`` into a private folder, checked, and only then renamed into the cache,
+so that neither a broken download nor a killed process leaves a bad file where a good one is looked for.
 
 ``python -m pipeline.embedded.artifacts --relock`` writes the lock file anew.
 """
@@ -152,8 +152,8 @@ def _fetch_one(artifact: Artifact, root: Path, partial: Path, download: Download
             progress.file_done()
             return
     raise FatalError(
-        f"{artifact.filename} came {ATTEMPTS} times with a wrong SHA-256 sum: do not use this network's package repository "
-        f"until somebody has looked at it."
+        f"{artifact.filename} came {ATTEMPTS} times with a wrong SHA-256 sum: do not use this network's package "
+        f"repository until somebody has looked at it."
     )
 
 
@@ -176,12 +176,13 @@ def download_with_jgo(artifact: Artifact, folder: Path, progress: Progress) -> P
 
 
 def explained(error: OSError, bundle: Bundle, root: Path, size: int) -> FatalError:
-    """What to tell a person when ``size`` bytes of ``bundle`` could not be fetched or written below ``root``."""
+    """What to tell a person when ``size`` bytes of ``bundle`` could not be fetched or written below
+    ``root``."""
     need = megabytes(size + SPARE)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return FatalError(
-            f"The disk of {root} is full: {bundle.title} needs {need} free there; make room, or set GROUNDSWELL_CACHE to a "
-            f"directory on another disk."
+            f"The disk of {root} is full: {bundle.title} needs {need} free there; make room, or set "
+            f"GROUNDSWELL_CACHE to a directory on another disk."
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return FatalError(
@@ -191,8 +192,8 @@ def explained(error: OSError, bundle: Bundle, root: Path, size: int) -> FatalErr
         error.strerror if isinstance(error, FileNotFoundError) else "no connection to the package repository"
     )
     return FatalError(
-        f"{bundle.title} {bundle.version} could not be downloaded ({reason}): try again with a network, set {MIRROR} to a "
-        f"Maven repository that can be reached, or copy {root} from a machine that has it."
+        f"{bundle.title} {bundle.version} could not be downloaded ({reason}): try again with a network, set "
+        f"{MIRROR} to a Maven repository that can be reached, or copy {root} from a machine that has it."
     )
 
 

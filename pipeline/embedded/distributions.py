@@ -1,8 +1,8 @@
 """Putting a server's programs where the user who runs it can read them.
 
 Normally that is the shared cache. Where that user cannot enter it (root's own cache, for one), a copy goes
-below the home. A distribution is unpacked beside its place and renamed into it, and its files' sizes are kept,
-so that a half unpacked or damaged one is noticed and laid anew.
+below the home. A distribution is unpacked beside its place and renamed into it, and its files' sizes are
+kept, so that a half unpacked or damaged one is noticed and laid anew.
 """
 
 from __future__ import annotations

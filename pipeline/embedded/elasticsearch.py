@@ -22,7 +22,8 @@ OLDEST_JAVA = {"8": 17, "9": 21}
 """By line; 8.19 is meant for 17 to 20 where one is there, and was seen to run on 25."""
 NEWEST_JAVA = {"8": 20, "9": None}
 
-# The watermarks are absolute: by default a disk that is nine tenths full stops all writing, however large it is.
+# The watermarks are absolute: by default a disk that is nine tenths full stops all writing, however large it
+# is.
 SETTINGS = """\
 cluster.name: groundswell
 node.name: groundswell
@@ -50,8 +51,12 @@ rootLogger.level = info
 rootLogger.appenderRef.file.ref = file
 """
 
+QUICK_START = ("-XX:TieredStopAtLevel=1", "-XX:-AlwaysPreTouch")
+"""A third less time to start; seen: indexing a tenth slower once warm, aggregations up to a third."""
+
 UNWANTED_OPTIONS = ("-Xlog:", "-XX:+HeapDump", "-XX:HeapDumpPath", "-XX:ErrorFile")
-"""Of the distribution's jvm.options: garbage collection logs of up to 2 GB, and heap dumps beside the data."""
+"""Of the distribution's jvm.options: garbage collection logs of up to 2 GB, and heap dumps beside the
+data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +99,15 @@ class Elasticsearch:
         # A JSON string is a YAML string, with whatever the path holds.
         addresses = (
             f"network.host: {LOOPBACK}\nhttp.port: {port}\ntransport.port: {transport_port}\n"
-            f"path.data: {json.dumps(str(layout.data(NAME)))}\npath.logs: {json.dumps(str(layout.logs(NAME)))}\n"
+            f"path.data: {json.dumps(str(layout.data(NAME)))}\n"
+            f"path.logs: {json.dumps(str(layout.logs(NAME)))}\n"
         )
         given = (self.distribution / "config" / "jvm.options").read_text(encoding="utf-8").splitlines()
         options = [line for line in given if line.strip() and not line.startswith(("#", *UNWANTED_OPTIONS))]
         options += [
             f"-Xms{self.heap_mb}m",
             f"-Xmx{self.heap_mb}m",
+            *QUICK_START,
             f"-XX:ErrorFile={layout.logs(NAME) / 'hs_err_pid%p.log'}",
             mark_option(mark(NAME, layout.home)),
         ]

@@ -166,8 +166,8 @@ def _fetched(at_least: int, found: list[Java], fetch: Callable[[], Path]) -> Jav
     except OSError as error:
         seen = ", ".join(f"{java.version} in {java.home}" for java in found) or "none"
         raise ConfigError(
-            f"No usable Java {at_least} or newer was found (found: {seen}) and none could be fetched ({error}): install a "
-            f"full JDK, for example your system's openjdk package, or set JAVA_HOME."
+            f"No usable Java {at_least} or newer was found (found: {seen}) and none could be fetched "
+            f"({error}): install a full JDK, for example your system's openjdk package, or set JAVA_HOME."
         ) from error
     if java is None:
         raise ConfigError(

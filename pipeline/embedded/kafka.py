@@ -22,6 +22,9 @@ NAME = "kafka"
 TITLE = "Kafka"
 PORT = 9092
 
+QUICK_START = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""Halves the processor time of a start; on two cores no throughput was seen to be lost (300,000 records/s)."""
+
 LARGEST_MESSAGE = 16 * 1024 * 1024
 """Bytes; a post with a long thread of quoted mail must fit."""
 
@@ -49,6 +52,7 @@ share.coordinator.state.topic.num.partitions=4
 message.max.bytes={LARGEST_MESSAGE}
 replica.fetch.max.bytes={LARGEST_MESSAGE}
 group.initial.rebalance.delay.ms=0
+# A killed broker is let in again only when its old session has ended, by default after nine seconds.
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 log.cleaner.enable=true
@@ -70,8 +74,8 @@ appender.file.strategy.type = DefaultRolloverStrategy
 appender.file.strategy.max = 4
 rootLogger.level = info
 rootLogger.appenderRef.file.ref = file
-logger.snapshots.name = org.apache.kafka.snapshot
-logger.snapshots.level = warn
+logger.values.name = org.apache.kafka.common.config
+logger.values.level = warn
 """
 
 
@@ -114,6 +118,7 @@ class Kafka:
     def _java(self, *heap: str) -> list[str]:
         layout = self.layout
         options = [
+            *QUICK_START,
             "-XX:+ExitOnOutOfMemoryError",
             "-XX:-UsePerfData",
             "-Djava.awt.headless=true",
@@ -128,7 +133,7 @@ class Kafka:
         return [str(self.java.program), *heap, *options, "-cp", os.pathsep.join(map(str, self.jars))]
 
     def _format(self, properties: Path) -> None:
-        command = [*self._java("-Xmx128m", "-XX:TieredStopAtLevel=1"), "kafka.tools.StorageTool", "format"]
+        command = [*self._java("-Xmx128m"), "kafka.tools.StorageTool", "format"]
         command += ["--cluster-id", _cluster_id(), "--config", str(properties), "--ignore-formatted"]
         account = self.account
         formatted = subprocess.run(
@@ -153,7 +158,8 @@ class Kafka:
 
 
 def _cluster_id() -> str:
-    """A new id in Kafka's form: 16 random bytes, base64. Not one with a leading dash, which reads as an option."""
+    """A new id in Kafka's form: 16 random bytes, base64. Not one with a leading dash, which reads as an
+    option."""
     while True:
         encoded = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         if not encoded.startswith("-"):

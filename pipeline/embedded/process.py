@@ -1,8 +1,8 @@
 """Starting, recognising and ending a server's processes, and the file that remembers them.
 
-A server is one process group, started in a session of its own so that Ctrl-C at the terminal does not reach it.
-A process is ours when it carries our mark (in its environment or on its command line) or when both pid and start
-time are the remembered ones; nothing else is ever signalled, whatever pid a file names.
+A server is one process group, started in a session of its own so that Ctrl-C at the terminal does not reach
+it. A process is ours when it carries our mark (in its environment or on its command line) or when both pid
+and start time are the remembered ones; nothing else is ever signalled, whatever pid a file names.
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ def mark_option(mark: str) -> str:
 
 
 def spawn(launch: Launch, mark: str) -> subprocess.Popen[bytes]:
-    """Start the process in a session of its own, as the account. Raises FatalError if it cannot be executed."""
+    """Start the process in a session of its own, as the account. Raises FatalError if it cannot be
+    executed."""
     account = launch.account
     # Nothing of the caller's environment: it may hold tokens of connectors, and JVM options meant for others.
     environment = {
@@ -200,7 +201,8 @@ def send(state: State, number: signal.Signals) -> None:
 
 
 def last_words(files: Sequence[Path], lines: int = 3) -> str:
-    """The last meaningful lines of the first of ``files`` that has any: errors if there are some, else the end."""
+    """The last meaningful lines of the first of ``files`` that has any: errors if there are some, else the
+    end."""
     for file in files:
         try:
             text = file.read_text(encoding="utf-8", errors="replace")[-20_000:]

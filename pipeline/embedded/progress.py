@@ -69,8 +69,8 @@ class Progress:
             self._bytes_done += count
             if self._terminal and time.monotonic() - self._drawn > REDRAW:
                 self._drawn = time.monotonic()
-                done = f"{self._files_done}/{self._files} files, {megabytes(self._bytes_done)} of {megabytes(self._size)}"
-                self._write(f"{self._title}: {done}", end="")
+                size = f"{megabytes(self._bytes_done)} of {megabytes(self._size)}"
+                self._write(f"{self._title}: {self._files_done}/{self._files} files, {size}", end="")
 
     def _write(self, text: str, end: str) -> None:
         if self._terminal:

@@ -1,7 +1,8 @@
 """Writing the lock file: which artifacts the servers consist of, with their sums.
 
-Run by a developer who moves to new versions (``python -m pipeline.embedded.artifacts --relock``), never at run
-time. The sums are taken from what the repository serves on that day: look at the diff before committing it.
+Run by a developer who moves to new versions (``python -m pipeline.embedded.artifacts --relock``), never at
+run time. The sums are taken from what the repository serves on that day: look at the diff before committing
+it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The embedded servers of one home: up, down, status, and each server alone.
 
-All that changes a home happens under its lock, so two ``up`` at once make one set of servers. A server outlives
-the process that started it; ``down`` ends it, from any process of the same user.
+All that changes a home happens under its lock, so two ``up`` at once make one set of servers. A server
+outlives the process that started it; ``down`` ends it, from any process of the same user.
 """
 
 from __future__ import annotations
@@ -53,9 +53,10 @@ def up(
 ) -> Addresses:
     """Start what does not run yet and return when both servers answer.
 
-    Without a port the one of last time is taken, else 9092 and 9200, else any free one. ``elasticsearch_line`` is
-    ``8`` or ``9``. Raises ConfigError (a port that is taken, no Java, a home that cannot be used) and FatalError (a
-    failed download, a server that died); then nothing that this call started is left running.
+    Without a port the one of last time is taken, else 9092 and 9200, else any free one.
+    ``elasticsearch_line`` is
+    ``8`` or ``9``. Raises ConfigError (a port that is taken, no Java, a home that cannot be used) and
+    FatalError (a failed download, a server that died); then nothing that this call started is left running.
     """
     wanted: dict[Name, int | None] = {"elasticsearch": elasticsearch_port, "kafka": kafka_port}
     states, _ = _bring_up(home, wanted, elasticsearch_line, announce)
@@ -181,7 +182,8 @@ def _already_up(
             continue
         if port not in (None, state.port) or (name == "elasticsearch" and line not in (None, state.line)):
             raise ConfigError(
-                f"{TITLES[name]} {state.version} already runs on port {state.port}: run `groundswell down` first to change that."
+                f"{TITLES[name]} {state.version} already runs on port {state.port}: run "
+                f"`groundswell down` first to change that."
             )
         announce(
             f"{TITLES[name]} {state.version} already runs at {address(name, state.port)} (pid {state.pid})"

@@ -1,4 +1,5 @@
-"""Starting servers that do not run: programs, ports, configuration, processes, and waiting until they are ready."""
+"""Starting servers that do not run: programs, ports, configuration, processes, and waiting until they are
+ready."""
 
 from __future__ import annotations
 
@@ -61,7 +62,8 @@ class Begun:
 
     state: State
     launched: Callable[[], bool]
-    """Whether the process that was started first has done its part: for Elasticsearch, its launcher has ended."""
+    """Whether the process that was started first has done its part: for Elasticsearch, its launcher has
+    ended."""
     ready: Callable[[], bool]
     main_pid: Callable[[], int]
     began: float
@@ -76,8 +78,8 @@ def start(
 ) -> dict[Name, State]:
     """Start the wanted servers (name to port, None for any) and wait for them. The home's lock must be held.
 
-    Raises ConfigError (ports, Java, line), FatalError (download, a server that died or did not become ready). On
-    any exception, KeyboardInterrupt included, none of these servers is left running.
+    Raises ConfigError (ports, Java, line), FatalError (download, a server that died or did not become
+    ready). On any exception, KeyboardInterrupt included, none of these servers is left running.
     """
     begun: dict[Name, Begun] = {}
     try:
@@ -134,8 +136,8 @@ def choose_line(layout: Layout, forced: str | None, account: Account | None) -> 
     recorded = layout.line.read_text(encoding="utf-8").strip() if layout.line.exists() else None
     if forced == "8" and recorded == "9":
         raise ConfigError(
-            f"The data in {layout.data('elasticsearch')} were written by Elasticsearch 9 and 8 cannot read them: leave "
-            f"out the line, or move that directory and {layout.line} away."
+            f"The data in {layout.data('elasticsearch')} were written by Elasticsearch 9 and 8 cannot read them: "
+            f"leave out the line, or move that directory and {layout.line} away."
         )
     line = forced or recorded
     if line is not None:
@@ -218,9 +220,8 @@ def _is_ready(layout: Layout, name: Name, server: Begun) -> bool:
     if server.ready() and server.launched():
         return True
     if time.monotonic() - server.began > START_LIMIT:
-        raise FatalError(
-            f"{TITLES[name]} was not ready after {START_LIMIT:.0f} s: {_last_words(layout, name)}; see {server.state.log}"
-        )
+        late = f"was not ready after {START_LIMIT:.0f} s"
+        raise FatalError(f"{TITLES[name]} {late}: {_last_words(layout, name)}; see {server.state.log}")
     return False
 
 

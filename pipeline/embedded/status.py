@@ -16,8 +16,8 @@ from pipeline.embedded.home import Layout
 class ServerStatus:
     """One server. ``uptime`` in seconds; ``data_bytes`` as allocated on disk, None where it may not be read.
 
-    ``state``: running; starting (some ``up`` is at work); stopped (nobody wants it); crashed (it should run, but
-    its process is gone). ``pid``, ``port``, ``address`` and ``uptime`` are None unless it runs.
+    ``state``: running; starting (some ``up`` is at work); stopped (nobody wants it); crashed (it should run,
+    but its process is gone). ``pid``, ``port``, ``address`` and ``uptime`` are None unless it runs.
     """
 
     name: str
@@ -62,7 +62,8 @@ def server_status(layout: Layout, name: str, log: str) -> ServerStatus:
 
 
 def allocated(folder: Path) -> int | None:
-    """Bytes that the files below ``folder`` take on disk (Kafka's index files are sparse); 0 if it does not exist."""
+    """Bytes that the files below ``folder`` take on disk (Kafka's index files are sparse); 0 if it does not
+    exist."""
     if not folder.exists():
         return 0
     if not os.access(folder, os.R_OK | os.X_OK):

@@ -13,7 +13,7 @@ from pipeline.app.configuration import elasticsearch_url, home_for, kafka_bootst
 from pipeline.core.errors import ConfigError
 from pipeline.core.settings import ElasticsearchSettings, KafkaSettings, Settings
 from pipeline.embedded.home import Layout
-from pipeline.embedded.process import State, start_time, write_state
+from pipeline.embedded.process import State, alive, start_time, write_state
 
 
 @pytest.fixture
@@ -96,10 +96,17 @@ def test_addresses_are_the_settings_then_the_embedded_servers_then_the_defaults(
     )
     assert kafka_bootstrap(own, home) == "k:1"
     assert elasticsearch_url(own, home) == "https://e:2"
-    write_state(Layout(home).state("kafka"), msgspec.structs.replace(kafka, phase="stopped"))
-    write_state(Layout(home).state("elasticsearch"), msgspec.structs.replace(elasticsearch, started=1.0))
+    for state in (kafka, elasticsearch):
+        write_state(Layout(home).state(state.name), msgspec.structs.replace(state, phase="stopped"))
     assert kafka_bootstrap(plain, home) == "127.0.0.1:9092"
     assert elasticsearch_url(plain, home) == "http://127.0.0.1:9200"
+
+
+def test_a_server_that_was_killed_is_still_the_one_to_wait_for(home: Path) -> None:
+    state = msgspec.structs.replace(running(home, "kafka", 19092), pid=2**22 + 1)
+    write_state(Layout(home).state("kafka"), state)
+    assert not alive(state)
+    assert kafka_bootstrap(Settings(), home) == "127.0.0.1:19092"
 
 
 def test_a_home_that_cannot_be_read_is_told(home: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import string
 import tempfile
 import tomllib
@@ -204,6 +205,24 @@ def test_every_setting_says_what_it_means_and_has_a_default() -> None:
     for setting in SCHEMA:
         assert setting.meaning.endswith("."), setting.path
         assert setting.default is not msgspec.NODEFAULT, setting.path
+
+
+def test_every_variable_that_the_programs_read_is_known() -> None:
+    """A variable that some module reads by itself must not be refused as unknown."""
+    set_by_us_for_servers = {"GROUNDSWELL_SERVER"}
+    root = Path(__file__).parents[2]
+    files = [
+        path
+        for name in ("pipeline", "connectors", "enrichers", "sinks")
+        for path in (root / name).rglob("*.py")
+    ]
+    found = {
+        name
+        for path in files
+        for name in re.findall(r'"(GROUNDSWELL_[A-Z_]*[A-Z])"', path.read_text("utf-8"))
+    }
+    assert found - set_by_us_for_servers - {setting.variable for setting in SCHEMA} <= set(RESERVED)
+    assert "GROUNDSWELL_HOME" in found
 
 
 # --- what every mistake is told ---------------------------------------------------------------

@@ -176,3 +176,9 @@ def test_problems_in_nested_tables_have_their_whole_path() -> None:
         "deep.files: expected a list of paths, 1 or more and at most 2, got a list",
         'GROUNDSWELL_DEEP_ON: expected true or false, got "maybe"',
     ]
+
+
+@pytest.mark.parametrize(("text", "shown"), [("inf", "inf"), ("nan", "nan"), ("-Infinity", "-inf")])
+def test_a_number_is_finite_even_where_it_has_no_bounds(text: str, shown: str) -> None:
+    with pytest.raises(ConfigError, match=f"WEIGHT: expected a number, got {shown}"):
+        convert_table(Rule, {"words": []}, "rule", environ={"GROUNDSWELL_RULE_WEIGHT": text})

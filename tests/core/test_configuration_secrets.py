@@ -164,7 +164,10 @@ SPOTS = [
     ('[connectors.x]\nkind = "k"\naccount = "a"\ntokn = "{}"', {}),
     ('[connectors.x]\nkind = "k"\naccount = "a"\ntoken_file = "{}"', {}),
     ('[connectors.x]\nkind = "k"\naccount = ["{}"]', {}),
-    ('[connectors.x]\nkind = "k"\nurl = "imap://u:{}@h"', {}),
+    (
+        '[connectors.x]\nkind = "k"\naccount = "a"\nurl = "imap://u:{}@h"',
+        {"GROUNDSWELL_CONNECTORS_X_TOKEN": "{}"},
+    ),
     ('[connectors.x]\nkind = "k"\naccount = "a"', {"GROUNDSWELL_CONNECTORS_X_TOKEN": "{}"}),
     ('[connectors.x]\nkind = "k"\naccount = "a"', {"GROUNDSWELL_CONNECTORS_X_TOKN": "{}"}),
     ('[connectors.x]\nkind = "k"\naccount = "a"', {"GROUNDSWELL_CONNECTORS_X_TOKEN_FILE": "{}"}),
@@ -180,14 +183,15 @@ SPOTS = [
 
 
 def everything_said(text: str, environ: dict[str, str]) -> str:
-    """All that a reader of logs could see of one reading: the settings, or the error with its whole chain."""
+    """All that a reader of logs could see of one reading: the settings, and errors with their whole chain."""
+    said = ""
     try:
         settings = read(text, environ)
-        said = f"{settings!r} {settings.connectors} {settings}"
+        said += f"{settings!r} {settings.connectors} {settings}"
         for name, table in settings.connectors.items():
-            said += repr(convert_table(Part, table, f"connectors.{name}", environ=environ))
+            said += f"{table} {convert_table(Part, table, f'connectors.{name}', environ=environ)!r}"
     except ConfigError as error:
-        return "".join(traceback.format_exception(error)) + str(error.__context__) + repr(error)
+        said += "".join(traceback.format_exception(error)) + str(error.__context__) + repr(error)
     return said
 
 

@@ -1,0 +1,1 @@
+"""What tests of Groundswell and of parts written for it stand on."""

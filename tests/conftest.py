@@ -1,0 +1,75 @@
+"""The true servers for the tests that need them, started once a session, and names that keep tests apart."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from pipeline.core.settings import ElasticsearchSettings
+from pipeline.embedded.servers import Addresses, start_elasticsearch, start_kafka, stop
+from sinks.elastic import client_for, drop
+
+# An Elasticsearch that runs already, such as one of another line; spares its start as well.
+ELSEWHERE = "TEST_ELASTICSEARCH_URL"
+
+
+@pytest.fixture(scope="session")
+def server_home() -> Iterator[Path]:
+    """A home for embedded servers, below the system's temporary folder: their unprivileged user must
+    be able to enter all folders above it, which it cannot with pytest's own."""
+    home = Path(tempfile.mkdtemp(prefix="groundswell-tests-"))
+    yield home
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def elasticsearch(server_home: Path) -> Iterator[str]:
+    """The url of a true Elasticsearch."""
+    if url := os.environ.get(ELSEWHERE):
+        yield url
+        return
+    yield start_elasticsearch(server_home)
+    stop(server_home, "elasticsearch")
+
+
+@pytest.fixture(scope="session")
+def kafka(server_home: Path) -> Iterator[str]:
+    """The address of a true Kafka, host:port."""
+    yield start_kafka(server_home)
+    stop(server_home, "kafka")
+
+
+@pytest.fixture(scope="session")
+def servers(kafka: str, elasticsearch: str) -> Addresses:
+    """The addresses of both."""
+    return Addresses(kafka=kafka, elasticsearch=elasticsearch)
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A first part of names that no other test has."""
+    return f"t{uuid.uuid4().hex[:10]}"
+
+
+@pytest.fixture
+def elastic_settings(prefix: str, elasticsearch: str) -> ElasticsearchSettings:
+    """Settings for indices of this test's own."""
+    return ElasticsearchSettings(url=elasticsearch, prefix=prefix)
+
+
+@pytest.fixture
+def client(elastic_settings: ElasticsearchSettings) -> Iterator[Elasticsearch]:
+    """A client; at the end the test's indices and template are removed."""
+    client = client_for(elastic_settings, elastic_settings.url)
+    yield client
+    prefix = elastic_settings.prefix
+    drop(client, prefix)
+    client.options(ignore_status=404).indices.delete_index_template(name=f"{prefix}-posts")
+    client.close()
