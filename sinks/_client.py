@@ -102,9 +102,10 @@ def client_for(settings: ElasticsearchSettings, url: str) -> Elasticsearch:
 def _trusting(settings: ElasticsearchSettings) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=settings.ca_file)
-    except (OSError, ssl.SSLError) as error:
-        reason = getattr(error, "strerror", None) or "it holds no certificate"
-        raise ConfigError(f"elasticsearch.ca_file {settings.ca_file}: {reason}") from None
+    except ssl.SSLError:
+        raise ConfigError(f"elasticsearch.ca_file {settings.ca_file} holds no certificate (PEM)") from None
+    except OSError as error:
+        raise ConfigError(f"elasticsearch.ca_file {settings.ca_file}: {error.strerror}") from None
 
 
 def _with_port(url: str) -> str:

@@ -5,12 +5,16 @@ Through kafka-python's administration client; numbers are of the moment of the c
 
 from __future__ import annotations
 
+import time
+
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, OffsetSpec
 from kafka.errors import KafkaError
 from msgspec import Struct
 
 from pipeline.core.errors import RetryableError
+
+_COORDINATOR_SECONDS = 10.0
 
 
 class Span(Struct, frozen=True):
@@ -58,5 +62,14 @@ def _partitions(admin: KafkaAdminClient, topic: str) -> list[TopicPartition]:
 
 
 def _committed(admin: KafkaAdminClient, group: str) -> dict[TopicPartition, int]:
-    found = admin.list_group_offsets(group).get(group, {})
+    deadline = time.monotonic() + _COORDINATOR_SECONDS
+    while True:
+        try:
+            found = admin.list_group_offsets(group).get(group, {})
+            break
+        except KafkaError as error:
+            # A fresh broker makes the topic of the groups only when it is first asked for one.
+            if not error.retriable or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
     return {tp: place.offset for tp, place in found.items() if place.offset >= 0}

@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pipeline.core.errors import ConfigError, GroundswellError
 
 COMMANDS = (
+    "demo",
     "status",
     "run",
     "collect",

@@ -152,8 +152,8 @@ def _fetch_one(artifact: Artifact, root: Path, partial: Path, download: Download
             progress.file_done()
             return
     raise FatalError(
-        f"{artifact.filename} came {ATTEMPTS} times with a wrong SHA-256 sum: do not use this network's package "
-        f"repository until somebody has looked at it."
+        f"{artifact.filename} came {ATTEMPTS} times with a wrong SHA-256 sum: have somebody look at "
+        f"this network's package repository before you use it."
     )
 
 
@@ -176,8 +176,7 @@ def download_with_jgo(artifact: Artifact, folder: Path, progress: Progress) -> P
 
 
 def explained(error: OSError, bundle: Bundle, root: Path, size: int) -> FatalError:
-    """What to tell a person when ``size`` bytes of ``bundle`` could not be fetched or written below
-    ``root``."""
+    """What to tell a person when ``size`` bytes of ``bundle`` could not be had or written below ``root``."""
     need = megabytes(size + SPARE)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return FatalError(

@@ -22,8 +22,7 @@ OLDEST_JAVA = {"8": 17, "9": 21}
 """By line; 8.19 is meant for 17 to 20 where one is there, and was seen to run on 25."""
 NEWEST_JAVA = {"8": 20, "9": None}
 
-# The watermarks are absolute: by default a disk that is nine tenths full stops all writing, however large it
-# is.
+# Absolute watermarks: by default a disk that is nine tenths full stops all writing, however large it is.
 SETTINGS = """\
 cluster.name: groundswell
 node.name: groundswell
@@ -55,8 +54,7 @@ QUICK_START = ("-XX:TieredStopAtLevel=1", "-XX:-AlwaysPreTouch")
 """A third less time to start; seen: indexing a tenth slower once warm, aggregations up to a third."""
 
 UNWANTED_OPTIONS = ("-Xlog:", "-XX:+HeapDump", "-XX:HeapDumpPath", "-XX:ErrorFile")
-"""Of the distribution's jvm.options: garbage collection logs of up to 2 GB, and heap dumps beside the
-data."""
+"""Of the distribution's jvm.options: garbage collection logs of up to 2 GB, heap dumps beside the data."""
 
 
 @dataclass(frozen=True, slots=True)

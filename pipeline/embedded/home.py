@@ -29,8 +29,7 @@ def home() -> Path:
 
 
 def cache() -> Path:
-    """The shared cache of downloads: ``GROUNDSWELL_CACHE``, else the user's (for root: the system's)
-    cache."""
+    """The cache of downloads: ``GROUNDSWELL_CACHE``, else the user's (for root: the system's) cache."""
     if chosen := os.environ.get("GROUNDSWELL_CACHE"):
         return Path(chosen).expanduser().absolute()
     if os.geteuid() == 0:

@@ -13,8 +13,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Inside, SIGTERM and SIGHUP raise KeyboardInterrupt as Ctrl-C does, unless somebody handles them
-    already."""
+    """Inside, SIGTERM and SIGHUP raise KeyboardInterrupt as Ctrl-C does, unless they are handled already."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.core.errors import ConfigError
@@ -60,36 +60,36 @@ class Java:
         return self.home / "bin" / "java"
 
 
-def choose(
-    at_least: int = MINIMUM,
-    *,
-    at_most: int | None = None,
-    account: Account | None = None,
-    environment: Mapping[str, str] | None = None,
-    folders: tuple[str, ...] = USUAL_FOLDERS,
-    fetch: Callable[[], Path] | None = None,
-) -> Java:
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Where to look, and for whom: ``account`` runs the Java; ``fetch`` returns the home of a new one."""
+
+    account: Account | None = None
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    folders: tuple[str, ...] = USUAL_FOLDERS
+    fetch: Callable[[], Path] = field(default_factory=lambda: fetch_with_cjdk)
+
+
+def choose(at_least: int = MINIMUM, *, at_most: int | None = None, search: Search | None = None) -> Java:
     """The Java to use, with ``at_least <= major``, and ``<= at_most`` wherever there is such a one.
 
-    ``environment`` stands for ``os.environ``; ``fetch`` returns the home of a newly fetched Java.
     Raises ConfigError when there is none and none can be fetched.
     """
-    environment = os.environ if environment is None else environment
-
-    def suits(java: Java | None) -> bool:
-        return (
-            java is not None and java.major >= at_least and complete(java) and can_run(java.program, account)
-        )
-
-    chosen = probe(Path(environment["JAVA_HOME"])) if environment.get("JAVA_HOME") else None
-    if chosen is not None and suits(chosen):
-        return chosen
-    found = list(installed(environment, folders))
+    search = Search() if search is None else search
+    chosen = search.environment.get("JAVA_HOME")
+    java = probe(Path(chosen)) if chosen else None
+    if java is not None and _suits(java, at_least, search.account):
+        return java
+    found = list(installed(search.environment, search.folders))
     ceiling = NEWEST_TESTED if at_most is None else at_most
     for java in sorted(found, key=lambda java: (java.major > ceiling, -java.major)):
-        if suits(java):
+        if _suits(java, at_least, search.account):
             return java
-    return _fetched(at_least, found, fetch or fetch_with_cjdk)
+    return _fetched(at_least, found, search.fetch)
+
+
+def _suits(java: Java, at_least: int, account: Account | None) -> bool:
+    return java.major >= at_least and complete(java) and can_run(java.program, account)
 
 
 def installed(environment: Mapping[str, str], folders: tuple[str, ...]) -> Iterator[Java]:

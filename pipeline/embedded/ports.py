@@ -42,8 +42,7 @@ class Chooser:
         self._folder, self._stack = folder, stack
 
     def asked(self, title: str, port: int) -> int:
-        """``port``, if a server may have it. Raises ConfigError naming the port and, if known, who holds
-        it."""
+        """``port``, if a server may have it. Raises ConfigError naming it and, if known, its holder."""
         if not 1 <= port <= 65535:
             raise ConfigError(f"{port} is no port for {title}: choose one from 1024 to 65535.")
         if self._reserved(port):
@@ -76,8 +75,7 @@ class Chooser:
 
 @contextmanager
 def chooser(folder: Path) -> Iterator[Chooser]:
-    """Reservations are lock files in ``folder``, held to the end of the block: a server takes seconds to
-    listen."""
+    """Reservations are locked files in ``folder``, until the block ends: a server takes seconds to listen."""
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         yield Chooser(folder, stack)

@@ -88,8 +88,7 @@ def mark_option(mark: str) -> str:
 
 
 def spawn(launch: Launch, mark: str) -> subprocess.Popen[bytes]:
-    """Start the process in a session of its own, as the account. Raises FatalError if it cannot be
-    executed."""
+    """Start the process in a session of its own, as the account. Raises FatalError if it cannot run."""
     account = launch.account
     # Nothing of the caller's environment: it may hold tokens of connectors, and JVM options meant for others.
     environment = {
@@ -152,7 +151,8 @@ def members(state: State) -> list[psutil.Process]:
 
 
 def _is_ours(process: psutil.Process, state: State) -> bool:
-    if process.status() == psutil.STATUS_ZOMBIE:
+    # A killed server's first thread is a zombie while the others still hold its port and its files.
+    if process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1:
         return False
     if process.pid == state.pid and abs(process.create_time() - state.started) < START_TIME_TOLERANCE:
         return True
@@ -201,8 +201,7 @@ def send(state: State, number: signal.Signals) -> None:
 
 
 def last_words(files: Sequence[Path], lines: int = 3) -> str:
-    """The last meaningful lines of the first of ``files`` that has any: errors if there are some, else the
-    end."""
+    """The last meaningful lines of the first of ``files`` that has any: its errors, else its end."""
     for file in files:
         try:
             text = file.read_text(encoding="utf-8", errors="replace")[-20_000:]

@@ -53,10 +53,9 @@ def up(
 ) -> Addresses:
     """Start what does not run yet and return when both servers answer.
 
-    Without a port the one of last time is taken, else 9092 and 9200, else any free one.
-    ``elasticsearch_line`` is
-    ``8`` or ``9``. Raises ConfigError (a port that is taken, no Java, a home that cannot be used) and
-    FatalError (a failed download, a server that died); then nothing that this call started is left running.
+    Without a port the one of last time is taken, else 9092 and 9200, else any free one. The line of
+    Elasticsearch is ``8`` or ``9``. Raises ConfigError (a port that is taken, no Java, a home that cannot be
+    used) and FatalError (a failed download, a server that died); then nothing that this call started runs.
     """
     wanted: dict[Name, int | None] = {"elasticsearch": elasticsearch_port, "kafka": kafka_port}
     states, _ = _bring_up(home, wanted, elasticsearch_line, announce)

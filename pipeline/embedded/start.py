@@ -1,5 +1,4 @@
-"""Starting servers that do not run: programs, ports, configuration, processes, and waiting until they are
-ready."""
+"""Starting servers that do not run: programs, ports, configuration, processes, waiting until all is ready."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from pipeline.embedded.artifacts import read_lock
 from pipeline.embedded.distributions import jars, unpacked
 from pipeline.embedded.home import Layout, cache
 from pipeline.embedded.interrupts import held
-from pipeline.embedded.java import Java, choose
+from pipeline.embedded.java import Java, Search, choose
 from pipeline.embedded.ports import Chooser, chooser
 from pipeline.embedded.process import Launch, State
 from pipeline.embedded.status import address
@@ -62,8 +61,7 @@ class Begun:
 
     state: State
     launched: Callable[[], bool]
-    """Whether the process that was started first has done its part: for Elasticsearch, its launcher has
-    ended."""
+    """Whether the process that was started first has done its part (Elasticsearch's launcher ends)."""
     ready: Callable[[], bool]
     main_pid: Callable[[], int]
     began: float
@@ -115,7 +113,7 @@ def _plans(
         second = choice.free([before.second_port] if before else [])
         server: kafka.Kafka | elasticsearch.Elasticsearch
         if name == "kafka":
-            bundle, major, java = lock[name], "", choose(account=account)
+            bundle, major, java = lock[name], "", choose(search=Search(account))
             server = kafka.Kafka(tuple(jars(bundle, layout, account)), java, layout, account, _heap_mb(name))
         else:
             major, java = choose_line(layout, line, account)
@@ -135,15 +133,16 @@ def choose_line(layout: Layout, forced: str | None, account: Account | None) -> 
         raise ConfigError(f"There is no Elasticsearch line {forced}: choose 8 or 9.")
     recorded = layout.line.read_text(encoding="utf-8").strip() if layout.line.exists() else None
     if forced == "8" and recorded == "9":
+        data = layout.data("elasticsearch")
         raise ConfigError(
-            f"The data in {layout.data('elasticsearch')} were written by Elasticsearch 9 and 8 cannot read them: "
+            f"The data in {data} were written by Elasticsearch 9 and 8 cannot read them: "
             f"leave out the line, or move that directory and {layout.line} away."
         )
     line = forced or recorded
     if line is not None:
         oldest, newest = elasticsearch.OLDEST_JAVA[line], elasticsearch.NEWEST_JAVA[line]
-        return line, choose(oldest, at_most=newest, account=account)
-    java = choose(account=account)
+        return line, choose(oldest, at_most=newest, search=Search(account))
+    java = choose(search=Search(account))
     return ("9" if java.major >= elasticsearch.OLDEST_JAVA["9"] else "8"), java
 
 

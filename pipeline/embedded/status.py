@@ -62,8 +62,7 @@ def server_status(layout: Layout, name: str, log: str) -> ServerStatus:
 
 
 def allocated(folder: Path) -> int | None:
-    """Bytes that the files below ``folder`` take on disk (Kafka's index files are sparse); 0 if it does not
-    exist."""
+    """Bytes that the files below ``folder`` take on disk (Kafka's indexes are sparse); 0 if there is none."""
     if not folder.exists():
         return 0
     if not os.access(folder, os.R_OK | os.X_OK):

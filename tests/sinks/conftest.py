@@ -22,16 +22,28 @@ from pipeline.core.version import version_of
 from sinks.elastic import ElasticSink, client_for
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
-MakeEvent = Callable[..., Event]
 
 
-@pytest.fixture(scope="session")
-def event_of() -> MakeEvent:
-    """Makes an event: ``event_of(prefix, "x:1", text="…", created_at=…)``, as `enrich` would."""
+class Store:
+    """The indices of one test, and a sink that writes to them without resting between its tries."""
 
-    def make(prefix: str, id: str = "x:1", *, seen: datetime = NOW, processed: datetime = NOW, **post: Any) -> Event:
+    def __init__(self, client: Elasticsearch, settings: ElasticsearchSettings) -> None:
+        self.client = client
+        self.settings = settings
+        self.prefix = settings.prefix
+        self.sink = self.another()
+        self.proxied = self.sink
+
+    def another(self) -> ElasticSink:
+        """A sink that remembers nothing, as in a process of its own."""
+        return ElasticSink(self.client, self.settings, sleep=lambda _: None)
+
+    def event(
+        self, id: str = "x:1", *, seen: datetime = NOW, processed: datetime = NOW, **post: Any
+    ) -> Event:
+        """The event of a post, as `enrich` makes it."""
         if post.get("deleted"):
-            made = stub(Post(id=id, **post))
+            made = stub(Post(id=id, text="", **post))
         else:
             made = Post(id=id, **{"text": "hello", "author": Author(id="x:a")} | post)
         found: dict[str, Any] = {}
@@ -41,34 +53,25 @@ def event_of() -> MakeEvent:
         return Event(
             post=made,
             **found,
-            index=index_of(prefix, made.created_at, made.collected_at or seen),
+            index=index_of(self.prefix, made.created_at, made.collected_at or seen),
             version=version_of(made),
             processed_at=processed,
         )
 
-    return make
+    def stored(self) -> dict[str, list[dict[str, Any]]]:
+        """The hits of each id, over all indices."""
+        self.client.indices.refresh(index=f"{self.prefix}-posts-*")
+        answer = self.client.search(index=f"{self.prefix}-posts-*", size=1000, version=True)
+        found: dict[str, list[dict[str, Any]]] = {}
+        for hit in answer["hits"]["hits"]:
+            found.setdefault(hit["_id"], []).append(hit)
+        return found
 
 
 @pytest.fixture
-def sink(client: Elasticsearch, elastic_settings: ElasticsearchSettings) -> ElasticSink:
-    """A sink that does not rest between its tries."""
-    return ElasticSink(client, elastic_settings, sleep=lambda _: None)
-
-
-def stored(client: Elasticsearch, prefix: str) -> dict[str, list[dict[str, Any]]]:
-    """What the indices hold: the hits of each id."""
-    client.indices.refresh(index=f"{prefix}-posts-*")
-    hits = client.search(index=f"{prefix}-posts-*", size=1000, version=True)["hits"]["hits"]
-    found: dict[str, list[dict[str, Any]]] = {}
-    for hit in hits:
-        found.setdefault(hit["_id"], []).append(hit)
-    return found
-
-
-@pytest.fixture(scope="session")
-def stored_in() -> Callable[[Elasticsearch, str], dict[str, list[dict[str, Any]]]]:
-    """The function :func:`stored`."""
-    return stored
+def store(client: Elasticsearch, elastic_settings: ElasticsearchSettings) -> Store:
+    """The indices of this test."""
+    return Store(client, elastic_settings)
 
 
 @dataclass
@@ -89,8 +92,9 @@ class Proxy:
 
     def __init__(self, target: str) -> None:
         self.target = urlsplit(target).netloc
-        self.behaviour: Behaviour = lambda path, body: None
+        self.behaviour: Behaviour = lambda *_: None
         self.halve = False
+        self.product = "Elasticsearch"
         self.seen: list[tuple[str, dict[str, str], bytes]] = []
         proxy = self
 
@@ -114,7 +118,7 @@ class Proxy:
                 self.send_response(answer.status)
                 for name, value in {"content-type": "application/json", **answer.headers}.items():
                     self.send_header(name, value)
-                self.send_header("x-elastic-product", "Elasticsearch")
+                self.send_header("x-elastic-product", proxy.product)
                 self.send_header("content-length", str(len(answer.body)))
                 self.end_headers()
                 self.wfile.write(answer.body[: answer.send])
@@ -149,19 +153,14 @@ class Proxy:
 
 
 @pytest.fixture
-def proxy(elasticsearch: str) -> Iterator[Proxy]:
-    """A proxy before the true server."""
+def proxy(elasticsearch: str, store: Store) -> Iterator[Proxy]:
+    """A proxy before the true server; ``store.proxied`` writes through it."""
     proxy = Proxy(elasticsearch)
+    client = client_for(store.settings, proxy.url)
+    store.proxied = ElasticSink(client, store.settings, sleep=lambda _: None)
     yield proxy
+    client.close()
     proxy.close()
-
-
-@pytest.fixture
-def proxied(proxy: Proxy, client: Elasticsearch, elastic_settings: ElasticsearchSettings) -> Iterator[ElasticSink]:
-    """A sink that writes through the proxy."""
-    sink = ElasticSink(client_for(elastic_settings, proxy.url), elastic_settings, sleep=lambda _: None)
-    yield sink
-    sink.close()
 
 
 @pytest.fixture(scope="session")

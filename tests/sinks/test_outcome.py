@@ -26,10 +26,22 @@ FULL_DISK = (
         (400, "index_closed_exception", "closed", Verdict.AGAIN, f"{INDEX} is closed"),
         (400, "validation_exception", "maximum normal shards open", Verdict.AGAIN, "maximum normal shards"),
         (404, "index_not_found_exception", "no such index", Verdict.AGAIN, "action.auto_create_index"),
-        (403, "cluster_block_exception", "blocked by: [FORBIDDEN/8/index write (api)]", Verdict.AGAIN, "takes no writes"),
+        (
+            403,
+            "cluster_block_exception",
+            "blocked by: [FORBIDDEN/8/index write (api)]",
+            Verdict.AGAIN,
+            "takes no writes",
+        ),
         (403, "cluster_block_exception", FULL_DISK, Verdict.AGAIN, "free disk space"),
         (429, "cluster_block_exception", FULL_DISK, Verdict.AGAIN, "read_only_allow_delete"),
-        (429, "es_rejected_execution_exception", "queue full", Verdict.AGAIN, "takes no posts now: queue full"),
+        (
+            429,
+            "es_rejected_execution_exception",
+            "queue full",
+            Verdict.AGAIN,
+            "takes no posts now: queue full",
+        ),
         (429, "circuit_breaking_exception", "too large", Verdict.AGAIN, "too large"),
         (500, "already_closed_exception", "", Verdict.AGAIN, "already_closed_exception"),
         (502, "", "", Verdict.AGAIN, "status 502"),
@@ -37,7 +49,13 @@ FULL_DISK = (
         (504, "", "", Verdict.AGAIN, "status 504"),
         (401, "security_exception", "missing credentials", Verdict.MISCONFIGURED, "missing credentials"),
         (403, "security_exception", "unauthorized for user [a]", Verdict.MISCONFIGURED, "unauthorized"),
-        (400, "invalid_index_name_exception", "must be lowercase", Verdict.MISCONFIGURED, "elasticsearch.prefix"),
+        (
+            400,
+            "invalid_index_name_exception",
+            "must be lowercase",
+            Verdict.MISCONFIGURED,
+            "elasticsearch.prefix",
+        ),
     ],
 )
 def test_judge(status: int, type: str, reason: str, verdict: Verdict, words: str) -> None:
@@ -47,7 +65,7 @@ def test_judge(status: int, type: str, reason: str, verdict: Verdict, words: str
 
 
 def test_reasons_are_told_once_each_and_on_one_line() -> None:
-    inner = Cause("x", "For input\nstring: \"x\"")
+    inner = Cause("x", 'For input\nstring: "x"')
     assert said(Cause("a", "failed to parse", Cause("b", "failed", inner))) == (
         'failed to parse: For input string: "x"'
     )
