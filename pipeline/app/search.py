@@ -7,7 +7,7 @@ at a time. Deletions' stubs are left out unless asked for.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Literal
@@ -109,10 +109,11 @@ def documents(  # noqa: PLR0913 - one question, in its parts
     sort: str = "created_at:desc",
     fields: Sequence[str] = (),
     limit: int | None = None,
-) -> Iterator[Mapping[str, object]]:
+) -> Generator[Mapping[str, object]]:
     """The documents that match, in order, with the ``fields`` (all if empty), at most ``limit``.
 
-    All of one moment, however long the reading takes. Raises ConfigError, RetryableError.
+    All of one moment, however long the reading takes; close it where it is not read to its end.
+    Raises ConfigError, RetryableError.
     """
     order, query = sort_of(sort), query_of(search)
     with _asking(client):

@@ -7,7 +7,6 @@ JSON object a line each, so that both can be piped on.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -64,8 +63,7 @@ def run(args: argparse.Namespace) -> int:
         while lines := reader.lines(_BATCH):
             events, rejections = enriched(lines, chain, prefix, reader.name, datetime.now(UTC))
             rejected += len(rejections)
-            if not _written(events, rejections):
-                break
+            _write(events, rejections)
     finally:
         reader.close()
     return SOME_REJECTED if rejected else 0
@@ -108,19 +106,13 @@ def enriched(
     return events, rejections
 
 
-def _written(events: list[bytes], rejections: list[Rejection]) -> bool:
-    """Writes both and lets them go on at once; False when nobody reads the events any longer."""
+def _write(events: list[bytes], rejections: list[Rejection]) -> None:
+    """Writes both, and lets them go on at once. BrokenPipeError when nobody reads the events any longer."""
     from pipeline.core.rejection import encode_rejection
 
     if rejections:
         sys.stderr.buffer.write(b"".join(encode_rejection(rejection) + b"\n" for rejection in rejections))
         sys.stderr.buffer.flush()
-    try:
-        if events:
-            sys.stdout.buffer.write(b"\n".join(events) + b"\n")
-            sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        # As with `| head`. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return False
-    return True
+    if events:
+        sys.stdout.buffer.write(b"\n".join(events) + b"\n")
+        sys.stdout.buffer.flush()

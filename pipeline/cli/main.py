@@ -17,6 +17,8 @@ from pipeline.core.errors import ConfigError, GroundswellError
 
 COMMANDS = (
     "demo",
+    "up",
+    "down",
     "status",
     "run",
     "collect",

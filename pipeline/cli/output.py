@@ -99,9 +99,12 @@ def _write_json(rows: Iterable[Row], columns: Sequence[str], out: TextIO) -> Non
 def _write_csv(rows: Iterable[Row], columns: Sequence[str], out: TextIO) -> None:
     clean = plain if out.isatty() else str
     writer = csv.writer(out, lineterminator="\n")
+    # The module leaves a carriage return unquoted unless lines end in one; it would start a new row.
+    quoting = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([clean(_csv_cell(value_at(row, column))) for column in columns])
+        cells = [clean(_csv_cell(value_at(row, column))) for column in columns]
+        (quoting if any("\r" in cell for cell in cells) else writer).writerow(cells)
 
 
 def _csv_cell(value: object) -> str:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from io import TextIOWrapper
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.core.errors import ConfigError, FatalError
 
@@ -104,8 +103,8 @@ def _print_count(client: Elasticsearch, index: str, search: Search, args: argpar
     from pipeline.app.search import count
 
     number = count(client, index, search)
-    with _opened(args.output) as out:
-        out.write(f"{number}\n".encode())
+    with _opened(args.output, "w") as out:
+        out.write(f"{number}\n")
 
 
 def _list_counts(client: Elasticsearch, index: str, search: Search, args: argparse.Namespace) -> None:
@@ -136,7 +135,8 @@ def _list_documents(client: Elasticsearch, index: str, search: Search, args: arg
     found = documents(client, index, search, sort=args.sort, fields=source, limit=limit)
     if args.format != "json":
         fields = fields or list(catalogue().values())
-    written = _write(found, fields, args)
+    with closing(found):
+        written = _write(found, fields, args)
     if args.format == "table" and args.limit is None and written == SHOWN:
         total = count(client, index, search)
         if total > written:
@@ -148,33 +148,26 @@ def _write(rows: Iterator[Mapping[str, object]], fields: Sequence[Field], args: 
     no file and no half of an answer behind."""
     from pipeline.cli.output import write_rows
 
-    first = list(islice(rows, 1))
-    rows = chain(first, rows)
-    with _opened(args.output) as out:
-        if args.format == "parquet":
-            from pipeline.cli.parquet import write_parquet
+    rows = chain(list(islice(rows, 1)), rows)
+    if args.format == "parquet":
+        from pipeline.cli.parquet import write_parquet
 
+        with _opened(args.output, "wb") as out:
             return write_parquet(rows, fields, out)
-        columns = [field.name for field in fields]
-        text = TextIOWrapper(out, encoding="utf-8", newline="", write_through=args.output is None)
-        try:
-            return write_rows(rows, columns, args.format, text)
-        finally:
-            text.flush()
-            text.detach()
+    with _opened(args.output, "w") as out:
+        return write_rows(rows, [field.name for field in fields], args.format, out)
 
 
 @contextmanager
-def _opened(path: Path | None) -> Iterator[BinaryIO]:
+def _opened(path: Path | None, mode: Literal["w", "wb"]) -> Iterator[Any]:
     """Standard output, or a file that takes its name only when it is complete."""
     if path is None:
-        sys.stdout.flush()
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        yield sys.stdout.buffer if mode == "wb" else sys.stdout
         return
     part = path.with_name(f".{path.name}.part")
+    encoding, newline = ("utf-8", "") if mode == "w" else (None, None)
     try:
-        with part.open("wb") as out:
+        with part.open(mode, encoding=encoding, newline=newline) as out:
             yield out
         part.replace(path)
     except OSError as error:

@@ -60,6 +60,7 @@ log.cleaner.dedupe.buffer.size=33554432
 """
 
 LOGGING = """\
+shutdownHook = disable
 status = error
 appender.file.type = RollingFile
 appender.file.name = file

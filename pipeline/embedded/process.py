@@ -25,6 +25,7 @@ from pipeline.embedded.account import Account, create
 
 MARK = "GROUNDSWELL_SERVER"
 POLL = 0.05
+KILL_LIMIT = 30.0
 START_TIME_TOLERANCE = 1.0
 """Seconds; the kernel's start time is computed from the boot time, which moves with the clock."""
 
@@ -165,8 +166,9 @@ def _is_ours(process: psutil.Process, state: State) -> bool:
 
 
 def ask(state: State) -> None:
-    """Ask the server's processes to end (SIGTERM) and do not wait. Raises FatalError as ``send`` does."""
+    """Ask the server's processes to end and do not wait. Raises FatalError as ``send`` does."""
     send(state, signal.SIGTERM)
+    send(state, signal.SIGCONT)  # a frozen one would not hear it
 
 
 def end(state: State, *, limit: float, gently: bool = True) -> bool:
@@ -181,7 +183,12 @@ def end(state: State, *, limit: float, gently: bool = True) -> bool:
             if not members(state):
                 return True
             time.sleep(POLL)
+    deadline = time.monotonic() + KILL_LIMIT
     while members(state):
+        if time.monotonic() > deadline:
+            raise FatalError(
+                f"Process {state.pid} does not even end when killed: look for a disk that hangs."
+            )
         send(state, signal.SIGKILL)
         time.sleep(POLL)
     return False

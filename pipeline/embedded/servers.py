@@ -6,11 +6,12 @@ outlives the process that started it; ``down`` ends it, from any process of the 
 
 from __future__ import annotations
 
+import errno
 import shutil
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,16 +149,11 @@ def _bring_up(
     """States of all wanted servers, and the names of those that this call started."""
     layout = Layout(home.absolute())
     _check(layout.home)
-    with terminable():
-        try:
-            account = account_for(layout.home)
-            _make(layout.home, account is not None)
-            open_to(layout.home, account)
-        except OSError as error:
-            raise ConfigError(_unusable(layout.home, error)) from error
-        with locked(
-            layout.lock, waiting=lambda: announce("Another `groundswell up` or `down` is at work; waiting …")
-        ):
+    with terminable(), _usable(layout.home):
+        account = account_for(layout.home)
+        _make(layout.home, account is not None)
+        open_to(layout.home, account)
+        with _alone(layout, announce):
             states = _already_up(layout, wanted, line, announce)
             missing = {name: port for name, port in wanted.items() if name not in states}
             if missing:
@@ -195,22 +191,27 @@ def _take_down(home: Path, names: Sequence[Name], announce: Announce) -> list[st
     layout = Layout(home.absolute())
     if not layout.run.exists():
         return []
-    ended: list[str] = []
-    with locked(
-        layout.lock, waiting=lambda: announce("Another `groundswell up` or `down` is at work; waiting …")
-    ):
-        states = {
-            name: state for name in names if (state := process.read_state(layout.state(name))) is not None
-        }
-        for state in states.values():
-            process.ask(state)
-        for name, state in states.items():
-            if process.members(state) or process.alive(state):
+    with _usable(layout.home), _alone(layout, announce):
+        states = [state for name in names if (state := process.read_state(layout.state(name))) is not None]
+        living = {state.name for state in states if state.phase != "stopped" and process.members(state)}
+        for state in states:
+            if state.name in living:
+                process.ask(state)
+        for state in states:
+            if state.name in living:
                 gently = process.end(state, limit=STOP_LIMIT)
-                announce(f"{TITLES[name]} {'stopped' if gently else f'killed after {STOP_LIMIT:.0f} s'}")
-                ended.append(name)
-            process.write_state(layout.state(name), msgspec.structs.replace(state, phase="stopped"))
-    return ended
+                announce(
+                    f"{TITLES[state.name]} {'stopped' if gently else f'killed after {STOP_LIMIT:.0f} s'}"
+                )
+            process.write_state(layout.state(state.name), msgspec.structs.replace(state, phase="stopped"))
+    return [name for name in names if name in living]
+
+
+def _alone(layout: Layout, announce: Announce) -> AbstractContextManager[None]:
+    """The home's lock."""
+    return locked(
+        layout.lock, waiting=lambda: announce("Another `groundswell up` or `down` is at work; waiting …")
+    )
 
 
 def _check(home: Path) -> None:
@@ -234,19 +235,26 @@ def _make(home: Path, shared: bool) -> None:
 
 def _make_folders(layout: Layout, names: Iterable[Name], account: Account | None) -> None:
     """Folders that the servers write to, empty ones for temporary files."""
+    open_folder(layout.run)
+    for name in names:
+        # What a killed server left; its native libraries alone are some megabytes a start.
+        shutil.rmtree(layout.tmp(name), ignore_errors=True)
+        for folder in layout.private(name):
+            give(folder, account)
+
+
+@contextmanager
+def _usable(home: Path) -> Iterator[None]:
+    """Turns what the file system refuses into one sentence."""
     try:
-        open_folder(layout.run)
-        for name in names:
-            # What a killed server left; its native libraries alone are some megabytes a start.
-            shutil.rmtree(layout.tmp(name), ignore_errors=True)
-            for folder in layout.private(name):
-                give(folder, account)
+        yield
     except OSError as error:
-        raise ConfigError(_unusable(layout.home, error)) from error
-
-
-def _unusable(home: Path, error: OSError) -> str:
-    reason = (error.strerror or str(error)).lower()
-    return (
-        f"{error.filename or home} cannot be used ({reason}): set GROUNDSWELL_HOME to a directory of yours."
-    )
+        where = error.filename or home
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise FatalError(
+                f"The disk of {where} is full: make room, or move GROUNDSWELL_HOME to another."
+            ) from error
+        raise ConfigError(
+            f"{where} cannot be used ({(error.strerror or str(error)).lower()}): run this as its owner, or set "
+            f"GROUNDSWELL_HOME and GROUNDSWELL_CACHE to directories of yours."
+        ) from error

@@ -20,7 +20,9 @@ def settings(*steps: str, **tables: dict[str, object]) -> Settings:
 def test_parts_are_known_by_their_files_and_pieces_are_not() -> None:
     assert {"language", "sentiment"} <= set(registry.known("enrichers"))
     assert "jsonl" in registry.known("connectors")
-    assert not [name for family in ("connectors", "enrichers") for name in registry.known(family) if name[0] == "_"]
+    assert not [
+        name for family in ("connectors", "enrichers") for name in registry.known(family) if name[0] == "_"
+    ]
 
 
 @pytest.mark.parametrize("family", ["connectors", "enrichers"])
@@ -58,10 +60,18 @@ def test_a_steps_own_table_reaches_it() -> None:
 def test_the_problems_of_all_steps_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as told:
         registry.build_chain(
-            settings("langage", "sentiment", sentiment={"normalise": "yes please", "nromalise": True}, entitees={})
+            settings(
+                "langage", "sentiment", sentiment={"normalise": "yes please", "nromalise": True}, entitees={}
+            )
         )
     message = str(told.value)
-    for part in ("enrich.steps[0]", "`langage`", "enrichers.sentiment.normalise", "nromalise", "enrichers.entitees"):
+    for part in (
+        "enrich.steps[0]",
+        "`langage`",
+        "enrichers.sentiment.normalise",
+        "nromalise",
+        "enrichers.entitees",
+    ):
         assert part in message
 
 
@@ -81,7 +91,10 @@ def test_a_connector_is_built_from_its_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"kind": "jsnl", "path": "x"}, "connectors.mine.kind: there is no connector `jsnl`, did you mean `jsonl`"),
+        (
+            {"kind": "jsnl", "path": "x"},
+            "connectors.mine.kind: there is no connector `jsnl`, did you mean `jsonl`",
+        ),
         ({"path": "x"}, "connectors.mine.kind: missing"),
         ({"kind": "jsonl"}, "connectors.mine.path: missing"),
         ({"kind": "jsonl", "path": "x", "pth": "y"}, "connectors.mine.pth: unknown key"),

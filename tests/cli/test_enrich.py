@@ -15,9 +15,10 @@ import pytest
 import zstandard
 
 from connectors._lines import Line
+from enrichers.sentiment import SentimentEnricher
 from pipeline.app.registry import build_chain
 from pipeline.cli import enrich
-from pipeline.core.event import decode_event
+from pipeline.core.event import Sentiment, decode_event
 from pipeline.core.process import Chain
 from pipeline.core.rejection import decode_rejection, payload_of
 from pipeline.core.settings import Settings
@@ -46,6 +47,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Without settings of whoever runs the tests."""
     monkeypatch.setenv("GROUNDSWELL_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("GROUNDSWELL_CONFIG", raising=False)
+    # It would flush for us what the command forgets to.
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     return tmp_path
 
 
@@ -59,7 +62,11 @@ def call(data: bytes, *arguments: str, folder: Path) -> subprocess.CompletedProc
 BAD = {
     "invalid JSON": (b'{"id": "x:1", "text": ', "unreadable", "no valid JSON"),
     "plain text": (b"hello", "unreadable", "no valid JSON"),
-    "bytes that are no text": (b'{"id": "x:1", "text": "\xff\xfe", "author": {"id": "x:a"}}', "unreadable", "JSON"),
+    "bytes that are no text": (
+        b'{"id": "x:1", "text": "\xff\xfe", "author": {"id": "x:a"}}',
+        "unreadable",
+        "JSON",
+    ),
     "a list": (b"[1, 2]", "invalid", "object"),
     "a number": (b"17", "invalid", "object"),
     "null": (b"null", "invalid", "object"),
@@ -85,7 +92,9 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_line_is_rejected_with_its_reason_and_whole(name: str, chain: Chain) -> None:
     raw, reason, words = BAD[name]
-    events, rejections = enrich.enriched(lines([row(id="x:before"), raw, row(id="x:after")]), chain, "g", "in", NOW)
+    events, rejections = enrich.enriched(
+        lines([row(id="x:before"), raw, row(id="x:after")]), chain, "g", "in", NOW
+    )
     assert [decode_event(event).post.id for event in events] == ["x:before", "x:after"]
     (rejection,) = rejections
     assert (rejection.reason, rejection.stage, rejection.origin) == (reason, "enrich", "in:2")
@@ -95,19 +104,58 @@ def test_a_bad_line_is_rejected_with_its_reason_and_whole(name: str, chain: Chai
     assert payload_of(rejection) == raw[:4096] if reason == "too_big" else payload_of(rejection) == raw
 
 
+def test_rejections_stand_in_the_order_of_the_lines_whoever_refused_them(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = SentimentEnricher.judge
+
+    def touchy(step: SentimentEnricher, text: str) -> Sentiment:
+        if text == "refuse me":
+            raise ValueError("as you say")
+        return judge(step, text)
+
+    monkeypatch.setattr(SentimentEnricher, "judge", touchy)
+    raws = [row(text="refuse me"), b"{", row(), row(text="refuse me", id="x:2"), b"}"]
+    events, rejections = enrich.enriched(lines(raws), chain, "g", "in", NOW)
+    assert len(events) == 1
+    assert [(one.origin, one.reason) for one in rejections] == [
+        ("in:1", "enricher"),
+        ("in:2", "unreadable"),
+        ("in:4", "enricher"),
+        ("in:5", "unreadable"),
+    ]
+    assert "`sentiment`" in rejections[0].error
+
+
 # Odd, but a post: what its text and its index become.
 ODD = {
     "a megabyte": (row(text="not good " * 116_508), "not good " * 116_508, "g-posts-undated"),
     "empty": (row(text=""), "", "g-posts-undated"),
-    "control characters": (row(text="\x00\x01\x1b[31m\x7f\x9f"), "\x00\x01\x1b[31m\x7f\x9f", "g-posts-undated"),
+    "control characters": (
+        row(text="\x00\x01\x1b[31m\x7f\x9f"),
+        "\x00\x01\x1b[31m\x7f\x9f",
+        "g-posts-undated",
+    ),
     "a lone surrogate": (row(text="cut \ud83d"), "cut �", "g-posts-undated"),
-    "a lone surrogate in bytes": (row(text="cut @").replace(b"@", b"\xed\xa0\xbd"), "cut �", "g-posts-undated"),
+    "a lone surrogate in bytes": (
+        row(text="cut @").replace(b"@", b"\xed\xa0\xbd"),
+        "cut �",
+        "g-posts-undated",
+    ),
     "zero-width marks": (row(text="a\u200bb\u200d\ufeff"), "a\u200bb\u200d\ufeff", "g-posts-undated"),
-    "right-to-left marks": (row(text="\u202eevil\u202c \u200f"), "\u202eevil\u202c \u200f", "g-posts-undated"),
+    "right-to-left marks": (
+        row(text="\u202eevil\u202c \u200f"),
+        "\u202eevil\u202c \u200f",
+        "g-posts-undated",
+    ),
     "of 1969": (row(created_at="1969-07-20T20:17:00Z"), "I love it", "g-posts-undated"),
     "of 2100": (row(created_at="2100-01-01T00:00:00Z"), "I love it", "g-posts-undated"),
     "of another zone": (row(created_at="2026-11-01T00:30:00+02:00"), "I love it", "g-posts-2026.10"),
-    "with unknown fields": (row(colour="red", author={"id": "x:a", "mood": "bad"}), "I love it", "g-posts-undated"),
+    "with unknown fields": (
+        row(colour="red", author={"id": "x:a", "mood": "bad"}),
+        "I love it",
+        "g-posts-undated",
+    ),
     "a deletion": (b'{"id": "x:1", "deleted": true}', "", "g-posts-undated"),
     "a deletion with its text": (row(deleted=True), "", "g-posts-undated"),
 }
@@ -214,7 +262,9 @@ def test_a_damaged_archive_ends_with_status_1_after_what_could_be_read(home: Pat
 
 def test_a_reader_that_has_seen_enough_ends_it_quietly(home: Path) -> None:
     (home / "posts").write_bytes(b"\n".join(row(id=f"x:{n}") for n in range(30_000)))
-    with subprocess.Popen([*COMMAND, "posts"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=home) as process:
+    with subprocess.Popen(
+        [*COMMAND, "posts"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=home
+    ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert decode_event(process.stdout.readline()).post.id == "x:0"

@@ -40,8 +40,8 @@ class Step:
 class Second(Step):
     """A step after the first."""
 
-    requires = ("post", "language")
-    assigns = "sentiment"
+    requires: ClassVar[tuple[str, ...]] = ("post", "language")
+    assigns: ClassVar[str] = "sentiment"
 
     def enrich(self, columns: Mapping[str, Sequence[Any]]) -> Sequence[Any]:
         assert len(columns["language"]) == len(columns["post"])
@@ -55,7 +55,8 @@ def code(post: Post) -> Language:
 
 
 def post(n: int, **more: Any) -> Post:
-    return Post(**{"id": f"x:{n}", "text": str(n), "author": Author(id="x:a")} | more)
+    fields: dict[str, Any] = {"id": f"x:{n}", "text": str(n), "author": Author(id="x:a")}
+    return Post(**fields | more)
 
 
 def process(chain: Chain, posts: Sequence[Post], operation: int = 0) -> list[Outcome]:
@@ -157,7 +158,9 @@ def test_a_batch_that_fails_as_a_whole_loses_none_of_its_posts() -> None:
                 raise MemoryError
             return super().enrich(columns)
 
-    outcomes = process(Chain([("whole", Whole(code)), ("next", Second(lambda _: OK))]), [post(n) for n in range(5)])
+    outcomes = process(
+        Chain([("whole", Whole(code)), ("next", Second(lambda _: OK))]), [post(n) for n in range(5)]
+    )
     assert [outcome.sentiment for outcome in outcomes if isinstance(outcome, Event)] == [OK] * 5
 
 
@@ -174,7 +177,7 @@ def test_when_all_are_rejected_later_steps_are_spared() -> None:
 @pytest.mark.parametrize("values", [[], [None], [None] * 3])
 def test_a_step_with_a_wrong_number_of_values_is_fatal(values: list[None]) -> None:
     class Miscounting(Step):
-        def enrich(self, columns: Mapping[str, Sequence[Any]]) -> Sequence[Any]:
+        def enrich(self, columns: Mapping[str, Sequence[Any]]) -> Sequence[Any]:  # noqa: ARG002
             return values
 
     with pytest.raises(FatalError, match=rf"step `off` returned {len(values)} values for 2 posts"):
@@ -192,7 +195,9 @@ def test_what_is_no_fault_of_a_post_is_passed_on(error: Exception) -> None:
 
 def test_a_date_at_the_end_of_the_calendar_rejects_one_post_only() -> None:
     last = datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
-    outcomes = process(Chain([]), [post(1, collected_at=last, created_at=NOW), post(2), post(3, created_at=last)])
+    outcomes = process(
+        Chain([]), [post(1, collected_at=last, created_at=NOW), post(2), post(3, created_at=last)]
+    )
     assert isinstance(outcomes[1], Event)
     assert isinstance(outcomes[2], Event)
     assert isinstance(outcomes[0], RejectedError)
@@ -205,9 +210,11 @@ def test_as_many_times_as_posts_are_needed() -> None:
 
 
 def test_a_step_before_what_it_needs_is_refused() -> None:
-    with pytest.raises(ConfigError, match="step `mood` needs the column `language`.*move it behind `tongue`"):
+    with pytest.raises(
+        ConfigError, match=r"step `mood` needs the column `language`.*move it behind `tongue`"
+    ):
         Chain([("mood", Second(lambda _: OK)), ("tongue", Step(code))])
-    with pytest.raises(ConfigError, match="step `mood` needs the column `language`.*add a step"):
+    with pytest.raises(ConfigError, match=r"step `mood` needs the column `language`.*add a step"):
         Chain([("mood", Second(lambda _: OK))])
 
 
@@ -240,6 +247,7 @@ def test_outcomes_do_not_depend_on_how_the_posts_are_batched(kinds: list[str], s
     chain = Chain([("touchy", Step(touchy)), ("next", Second(lambda _: OK))])
     posts = [post(n, deleted=kind == "deleted", url="x" * (kind == "bad")) for n, kind in enumerate(kinds)]
     parts = [process(chain, posts[start : start + size]) for start in range(0, len(posts), size)]
-    shown = [[str(outcome) for outcome in outcomes] for outcomes in (process(chain, posts), sum(parts, []))]
+    whole = [outcome for part in parts for outcome in part]
+    shown = [[str(outcome) for outcome in outcomes] for outcomes in (process(chain, posts), whole)]
     assert shown[0] == shown[1]
     assert len(shown[0]) == len(kinds)

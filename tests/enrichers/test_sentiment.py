@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import string
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,7 +16,7 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 from enrichers import sentiment
 from enrichers._typed import _EMOJI, _SOMEONE, _SOMEWHERE, Typist
 from enrichers._vader import Score, Vader
-from pipeline.core.event import Language
+from pipeline.core.event import Language, Sentiment
 from pipeline.core.post import Author, Post
 
 step = sentiment.build(sentiment.SETTINGS())
@@ -60,7 +61,9 @@ def test_what_is_sent_becomes_what_one_would_have_typed(sent: str, typed: str) -
     assert typist.typed(sent) == typed
 
 
-@pytest.mark.parametrize("text", ["a&b;c & d &nosuch; &notable; &;", "a@", "x` `y", "π ≠ é ñ", "不好 ありがとう"])
+@pytest.mark.parametrize(
+    "text", ["a&b;c & d &nosuch; &notable; &;", "a@", "x` `y", "π ≠ é ñ", "不好 ありがとう"]
+)
 def test_what_is_no_fault_stays(text: str) -> None:
     assert typist.typed(text) == text
 
@@ -117,7 +120,7 @@ def test_plain_text_is_left_alone(text: str) -> None:
 @given(st.text(max_size=60))
 def test_any_text_is_judged_within_bounds(text: str) -> None:
     judged = step.judge(text)
-    assert msgspec.json.decode(msgspec.json.encode(judged), type=sentiment.Sentiment) == judged
+    assert msgspec.json.decode(msgspec.json.encode(judged), type=Sentiment) == judged
     assert abs(judged.positive + judged.neutral + judged.negative - 1) <= 0.002
 
 
@@ -144,7 +147,9 @@ def test_nothing_said_is_neutral(text: str) -> None:
     assert step.judge(text) == sentiment.SILENT
 
 
-@pytest.mark.parametrize("text", ["\ud800", "\u202egood", "\x00" * 1000, "a" * 1_000_000, "❤️‍" * 10_000, "&#xD800;"])
+@pytest.mark.parametrize(
+    "text", ["\ud800", "\u202egood", "\x00" * 1000, "a" * 1_000_000, "❤️‍" * 10_000, "&#xD800;"]
+)
 def test_odd_texts_are_judged(text: str) -> None:
     assert step.judge(text).label in ("positive", "neutral", "negative")
 
@@ -161,7 +166,9 @@ def test_odd_texts_are_judged(text: str) -> None:
         (-0.0501, "negative"),
     ],
 )
-def test_the_thresholds_belong_to_the_labels(monkeypatch: pytest.MonkeyPatch, value: float, label: str) -> None:
+def test_the_thresholds_belong_to_the_labels(
+    monkeypatch: pytest.MonkeyPatch, value: float, label: str
+) -> None:
     monkeypatch.setattr(Vader, "score", lambda _self, _text: Score(value, 0.1, 0.8, 0.1))
     assert step.judge("x").label == label
 
@@ -171,7 +178,7 @@ def posts(*texts: str) -> list[Post]:
 
 
 def test_other_languages_get_no_score() -> None:
-    columns = {
+    columns: dict[str, list[Any]] = {
         "post": posts("die Lieferung", "I love it", "love", "no", "die"),
         "language": [Language("de", 0.9), EN, Language("und", 0.0), Language("es", 1.0), None],
     }

@@ -1,0 +1,168 @@
+"""Artifacts come whole or not at all, whatever the network, the disk and other processes do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pipeline.core.errors import FatalError
+from pipeline.embedded import artifacts
+from pipeline.embedded.artifacts import MIRROR, Artifact, Bundle, fetch, read_lock
+from pipeline.embedded.progress import Progress
+
+Usage = namedtuple("Usage", "total used free")
+
+
+def test_files_are_fetched_once_and_then_found(repository, capsys):
+    bundle = repository.bundle(*(repository.add(f"part{n}", os.urandom(50_000)) for n in range(8)))
+    first = fetch(bundle)
+    assert [path.name for path in first] == [artifact.filename for artifact in bundle.artifacts]
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "Downloading Example 1.0: 8 files, 0.4 MB"
+    assert said[1].startswith("Downloaded Example 1.0 in ")
+    assert fetch(bundle) == first
+    assert capsys.readouterr().err == ""
+    assert max(repository.served.values()) == 1
+    assert sorted(path.name for path in first[0].parents[4].iterdir()) == ["artifacts", "lock"]
+
+
+def test_a_corrupt_file_in_the_cache_is_fetched_again(repository):
+    bundle = repository.bundle(repository.add("one", b"good" * 1000), repository.add("two", b"fine" * 1000))
+    one, two = fetch(bundle)
+    one.write_bytes(b"evil" * 1000)
+    two.write_bytes(b"fine")
+    fetch(bundle)
+    assert one.read_bytes() == b"good" * 1000
+    assert two.read_bytes() == b"fine" * 1000
+
+
+def test_a_download_that_breaks_off_is_tried_again(repository):
+    bundle = repository.bundle(repository.add("one", os.urandom(300_000)))
+    repository.truncate["one-1.0.jar"] = 2
+    [file] = fetch(bundle)
+    assert artifacts.intact(file, bundle.artifacts[0])
+    assert repository.served["one-1.0.jar"] == 3
+
+
+def test_a_wrong_sum_is_refused_and_leaves_nothing(repository, tmp_path):
+    artifact = repository.add("one", b"good" * 1000)
+    repository.add("one", b"evil" * 1000)
+    with pytest.raises(FatalError, match=r"^one-1\.0\.jar came 3 times with a wrong SHA-256 sum: have somebody"):
+        fetch(repository.bundle(artifact))
+    assert not list((tmp_path / "cache").rglob("*.jar"))
+    assert not (tmp_path / "cache" / "partial").exists()
+
+
+def test_what_a_killed_download_left_is_swept_away(repository, tmp_path):
+    left = tmp_path / "cache" / "partial" / "tmp1" / "one-1.0.jar"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    [file] = fetch(repository.bundle(repository.add("one", b"whole")))
+    assert file.read_bytes() == b"whole"
+    assert not left.exists()
+
+
+def test_a_file_that_the_repository_lacks_is_named(repository):
+    artifact = msgspec.structs.replace(repository.add("one", b"x"), version="9.9")
+    with pytest.raises(FatalError, match=r"does not have one-9\.9\.jar"):
+        fetch(repository.bundle(artifact))
+
+
+def test_no_network_is_one_sentence_that_says_what_to_do(repository, monkeypatch):
+    bundle = repository.bundle(repository.add("one", b"x"))
+    monkeypatch.setenv(MIRROR, "http://127.0.0.1:9")
+    with pytest.raises(FatalError, match=r"no connection to the package repository\): try again with a network"):
+        fetch(bundle)
+
+
+def test_a_disk_that_is_too_small_is_told_before_the_download(repository, monkeypatch, tmp_path):
+    bundle = repository.bundle(repository.add("one", b"x" * 1000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10, 9, 1))
+    with pytest.raises(FatalError) as caught:
+        fetch(bundle)
+    assert f"The disk of {tmp_path / 'cache'} is full: Example needs 64.0 MB free there" in str(caught.value)
+    assert not repository.served
+
+
+def test_a_disk_that_fills_up_meanwhile_is_told_and_not_tried_again(repository, tmp_path):
+    tries = []
+
+    def download(artifact: Artifact, folder: Path, progress: Progress) -> Path:
+        tries.append(artifact)
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder))
+
+    with pytest.raises(FatalError, match=r"is full: Example needs .* make room, or set GROUNDSWELL_CACHE"):
+        fetch(repository.bundle(repository.add("one", b"x")), download=download)
+    assert len(tries) == 1
+    assert not (tmp_path / "cache" / "partial").exists()
+
+
+def test_two_processes_at_once_fetch_each_file_once(repository, tmp_path):
+    bundle = repository.bundle(*(repository.add(f"part{n}", os.urandom(400_000)) for n in range(12)))
+    lock = tmp_path / "lock.json"
+    lock.write_bytes(msgspec.json.encode({"example": bundle}))
+    program = (
+        "import sys; from pathlib import Path; from pipeline.embedded.artifacts import fetch, read_lock;"
+        "print(len(fetch(read_lock(Path(sys.argv[1]))['example'])))"
+    )
+    command = [sys.executable, "-c", program, str(lock)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) for _ in range(2)]
+    assert [process.communicate(timeout=60)[0] for process in both] == [b"12\n", b"12\n"]
+    assert set(repository.served.values()) == {1}
+
+
+def test_the_lock_lists_kafkas_closure_with_a_log_backend_and_both_lines():
+    lock = read_lock()
+    assert sorted(lock) == ["elasticsearch-8", "elasticsearch-9", "kafka"]
+    names = {artifact.artifact for artifact in lock["kafka"].artifacts}
+    assert {"kafka_2.13", "kafka-clients", "kafka-raft", "scala-library", "log4j-slf4j-impl", "log4j-core"} <= names
+    for bundle in lock.values():
+        assert all(len(artifact.sha256) == 64 and artifact.size > 1000 for artifact in bundle.artifacts)
+
+
+def test_the_lock_names_no_host():
+    assert b"://" not in artifacts.LOCK_FILE.read_bytes()
+
+
+def test_progress_on_a_terminal_is_one_line_rewritten(monkeypatch):
+    class Terminal(list[str]):
+        def isatty(self) -> bool:
+            return True
+
+        def write(self, text: str) -> int:
+            self.append(text)
+            return len(text)
+
+        def flush(self) -> None:
+            """Nothing is held back."""
+
+    terminal = Terminal()
+    progress = Progress("Example 1.0", 1, 2_000_000, terminal)
+    monkeypatch.setattr("pipeline.embedded.progress.REDRAW", 0.0)
+    with progress.file("one", 2_000_000) as update:
+        update(500_000)
+    progress.file_done()
+    progress.close()
+    assert terminal[1] == "\r\x1b[KExample 1.0: 0/1 files, 0.5 MB of 2.0 MB"
+    assert terminal[-1].startswith("\r\x1b[KDownloaded Example 1.0 in ")
+
+
+def test_a_failed_attempts_bytes_are_not_counted(capsys):
+    progress = Progress("Example 1.0", 1, 10)
+    with pytest.raises(OSError, match="broken"), progress.file("one", 10) as update:
+        update(7)
+        raise OSError("broken")
+    assert progress._bytes_done == 0
+
+
+def test_an_empty_bundle_needs_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("GROUNDSWELL_CACHE", str(tmp_path))
+    assert fetch(Bundle("Nothing", "1", ())) == []
