@@ -41,7 +41,7 @@ test: venv
 check: venv
 	@echo '>> style' && $(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@echo '>> types' && $(BIN)/mypy
-	@echo '>> imports' && $(BIN)/lint-imports --no-timing
+	@echo '>> imports' && $(BIN)/lint-imports
 	@echo '>> tests' && $(MAKE) --no-print-directory test
 
 bench: venv

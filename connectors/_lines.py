@@ -9,7 +9,7 @@ import gzip
 import io
 import sys
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import zstandard
 from msgspec import Struct
@@ -17,12 +17,18 @@ from msgspec import Struct
 from pipeline.core.errors import ConfigError, FatalError
 from pipeline.core.post import MAX_POST_BYTES
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer as Buffer
+
 # One byte more than a post may have: enough for the reader behind to see that it is too long.
 MAX_LINE_BYTES = MAX_POST_BYTES + 1
 
 _CHUNK = 256 * 1024
+# At most 32 MB unpacked: a block of four bytes may stand for 128 KB.
+_ZSTD_CHUNK = 1024
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
+_BOM = b"\xef\xbb\xbf"
 
 
 class Line(Struct, frozen=True):
@@ -34,20 +40,106 @@ class Line(Struct, frozen=True):
 
 
 def open_stream(path: str) -> BinaryIO:
-    """The unpacked bytes of a file, or of standard input for ``-``. ConfigError where it cannot be read."""
+    """The unpacked bytes of a file, or of standard input for ``-``. ConfigError where it cannot be read.
+
+    Closing it closes the file. Reading raises OSError, EOFError or ZstdError on a damaged archive or one
+    that stops short.
+    """
     try:
-        source = cast(BinaryIO, sys.stdin.buffer) if path == "-" else Path(path).open("rb")
+        source = cast(io.BufferedReader, sys.stdin.buffer) if path == "-" else Path(path).open("rb")  # noqa: SIM115
+        # A terminal or a pipe gives nothing to peek at until somebody writes; that is as it should be.
+        head = source.peek(4)[:4]
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    buffered = cast(io.BufferedReader, source)
-    # A terminal or a pipe gives nothing to peek at until somebody writes; that is as it should be.
-    head = buffered.peek(4)[:4]
+    if len(head) < 4 and _undecided(head):
+        head, source = _longer(head, source)
     if head.startswith(_GZIP):
-        return cast(BinaryIO, gzip.GzipFile(fileobj=buffered))
+        return cast(BinaryIO, _Gzip(source))
     if head == _ZSTD:
-        reader = zstandard.ZstdDecompressor().stream_reader(buffered, read_across_frames=True)
-        return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, reader), _CHUNK))
-    return cast(BinaryIO, buffered)
+        return cast(BinaryIO, io.BufferedReader(_Zstd(source), _CHUNK))
+    return cast(BinaryIO, source)
+
+
+def _undecided(head: bytes) -> bool:
+    return bool(head) and (_GZIP.startswith(head) or _ZSTD.startswith(head))
+
+
+def _longer(head: bytes, source: io.BufferedReader) -> tuple[bytes, io.BufferedReader]:
+    """Reads on until the packing is clear: a pipe may bring its first bytes one by one."""
+    source.read(len(head))
+    while _undecided(head) and len(head) < 4 and (more := source.read1(1)):
+        head += more
+    return head, io.BufferedReader(_Again(head, source), _CHUNK)
+
+
+class _Again(io.RawIOBase):
+    """A stream with the bytes that were read from it already put in front."""
+
+    def __init__(self, head: bytes, source: io.BufferedReader) -> None:
+        self._head = head
+        self._source = source
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        view = memoryview(buffer)
+        data = self._head[: len(view)] or self._source.read1(len(view))
+        self._head = self._head[len(data) :]
+        view[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
+
+
+class _Gzip(gzip.GzipFile):
+    """A GzipFile that closes the file it reads."""
+
+    def __init__(self, source: io.BufferedReader) -> None:
+        super().__init__(fileobj=source, mode="rb")
+        self._source = source
+
+    def close(self) -> None:
+        super().close()
+        self._source.close()
+
+
+class _Zstd(io.RawIOBase):
+    """Unpacks frame after frame, and raises EOFError where the last one stops short.
+
+    zstandard's own reader takes a cut file for a whole one, so that its end would be lost in silence.
+    """
+
+    def __init__(self, source: io.BufferedReader) -> None:
+        self._source = source
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._packed = b""
+        self._unpacked = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        while not self._unpacked:
+            packed = self._packed or self._source.read1(_ZSTD_CHUNK)
+            if not packed:
+                if self._frame is not None:
+                    raise EOFError("the file ends within a frame, it was not written or copied whole")
+                return 0
+            frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
+            self._unpacked = memoryview(frame.decompress(packed))
+            self._frame, self._packed = (None, frame.unused_data) if frame.eof else (frame, b"")
+        view = memoryview(buffer)
+        size = min(len(view), len(self._unpacked))
+        view[:size] = self._unpacked[:size]
+        self._unpacked = self._unpacked[size:]
+        return size
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
 
 
 class LineReader:
@@ -104,6 +196,8 @@ class LineReader:
         self._number += 1
         self._offset += len(raw) + self._dropped + newline
         self._dropped = 0
+        if self._number == 1:
+            raw = raw.removeprefix(_BOM)  # as some editors and spreadsheets begin a file
         return Line(self._number, raw[:MAX_LINE_BYTES], self._offset)
 
     def close(self) -> None:

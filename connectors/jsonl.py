@@ -21,7 +21,7 @@ from pipeline.core.rejection import Rejection, Stage, reject
 POLL_SECONDS = 1.0
 
 
-class SETTINGS(Struct, frozen=True, forbid_unknown_fields=True):  # noqa: N801 - the contract's name
+class SETTINGS(Struct, frozen=True, forbid_unknown_fields=True):
     """What ``[connectors.NAME]`` of kind ``jsonl`` may say."""
 
     path: Annotated[str, Meta(min_length=1, description="the file, or - for standard input")]

@@ -1,4 +1,4 @@
-"""An installation under test: names of its own on true servers, commands as users call them, roles as processes."""
+"""An installation under test: own names on true servers, commands as users call them, roles as processes."""
 
 from __future__ import annotations
 
@@ -109,7 +109,9 @@ class Installation:
                 version=True,
             )["hits"]["hits"]
             for hit in page:
-                found.setdefault(hit["_id"], []).append(Stored(hit["_index"], hit["_version"], hit["_source"]))
+                found.setdefault(hit["_id"], []).append(
+                    Stored(hit["_index"], hit["_version"], hit["_source"])
+                )
             if not page:
                 break
             after = page[-1]["sort"]
@@ -131,6 +133,8 @@ class Installation:
 
 def rows_of(stored: Mapping[str, list[Stored]]) -> dict[str, Stored]:
     """The one document of each id; AssertionError where an id has two."""
-    doubled = {post_id: [entry.index for entry in entries] for post_id, entries in stored.items() if len(entries) > 1}
+    doubled = {
+        post_id: [entry.index for entry in entries] for post_id, entries in stored.items() if len(entries) > 1
+    }
     assert not doubled, doubled
     return {post_id: entries[0] for post_id, entries in stored.items()}

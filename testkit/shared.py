@@ -13,7 +13,7 @@ VARIABLE = "GROUNDSWELL_SHARED"
 
 
 def shared_folder(near: Path) -> Path | None:
-    """The folder with ``data/``, named by GROUNDSWELL_SHARED or found beside the checkout that holds ``near``."""
+    """The folder with ``data/``: named by GROUNDSWELL_SHARED, or found beside the checkout of ``near``."""
     named = os.environ.get(VARIABLE)
     candidates = [Path(named)] if named else [folder / "shared" for folder in near.resolve().parents]
     return next((folder for folder in candidates if (folder / "data" / "replay").is_dir()), None)

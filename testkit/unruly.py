@@ -42,7 +42,9 @@ def unruly(posts: Sequence[dict[str, Any]], mix: Mix, seed: int) -> tuple[list[b
     expected = Expected({post["id"]: post["text"] for post in posts}, set(), [])
     newest: dict[str, datetime] = {}
     for number, post in enumerate(chance.choices(posts, k=mix.edits)):
-        moment = datetime(2018, 1, 1, tzinfo=UTC) + timedelta(seconds=chance.randrange(10**7), milliseconds=number)
+        moment = datetime(2018, 1, 1, tzinfo=UTC) + timedelta(
+            seconds=chance.randrange(10**7), milliseconds=number
+        )
         edit = {**post, "text": f"{post['text']} [edit {number}]", "edited_at": moment.isoformat()}
         if chance.random() < 0.2:
             edit.pop("created_at", None)

@@ -1,4 +1,4 @@
-"""Holds the topics against the index: every post has exactly one outcome, and whatever breaks the sum is named.
+"""The topics held against the index: every post has exactly one outcome; what breaks the sum is named.
 
 Counted from the log and the index alone; no process is asked what it thinks it did. Safe beside a
 running daemon: what is still on its way counts as in flight.
@@ -92,7 +92,7 @@ class Taken:
 
 
 class Emitted:
-    """The events topic: the newest version an id, and the ids whose events the index role has not confirmed."""
+    """The events topic: the newest version an id, and the ids with events that are not yet confirmed."""
 
     def __init__(self) -> None:
         self.newest: dict[str, int] = {}

@@ -94,7 +94,9 @@ class Pump:
 
     def _deliver(self, read: Read) -> bool:
         """Whether all of the read is confirmed by Kafka; False when told to stop before."""
-        records = [Record(self._topics.posts.name, post.id.encode(), encode_post(post)) for post in read.posts]
+        records = [
+            Record(self._topics.posts.name, post.id.encode(), encode_post(post)) for post in read.posts
+        ]
         records += [as_record(rejection, self._topics) for rejection in read.rejected]
         return _wait(self._producer.send(records), self._stop)
 

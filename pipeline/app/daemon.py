@@ -24,7 +24,9 @@ STOP_SECONDS = 60.0
 class Daemon:
     """One `groundswell run` with its own log file."""
 
-    def __init__(self, log: Path, *, roles: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, log: Path, *, roles: Sequence[str] = (), environ: Mapping[str, str] | None = None
+    ) -> None:
         self._log = log
         self._roles = roles
         self._environ = {**os.environ, **(environ or {})}
@@ -61,7 +63,9 @@ class Daemon:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-            raise FatalError(f"the daemon did not end within {STOP_SECONDS:.0f} s; its log is {self._log}") from None
+            raise FatalError(
+                f"the daemon did not end within {STOP_SECONDS:.0f} s; its log is {self._log}"
+            ) from None
 
     def kill(self) -> None:
         """Ends the process as a crash would."""

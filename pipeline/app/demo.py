@@ -54,7 +54,9 @@ def stage(home: Path) -> None:
 
 
 @contextmanager
-def pipeline(home: Path, settings: Settings, announce: Announce) -> Iterator[tuple[str, Elasticsearch, Daemon]]:
+def pipeline(
+    home: Path, settings: Settings, announce: Announce
+) -> Iterator[tuple[str, Elasticsearch, Daemon]]:
     """Servers and daemon for as long as the block lasts; leaves no process behind, whatever ends it."""
     with running(home, announce=announce):
         bootstrap = kafka_bootstrap(settings, home)
@@ -92,8 +94,8 @@ def play(settings: Settings, home: Path, announce: Announce) -> Shown:
             raise FatalError(f"the audit found {len(findings)} faults, the first: {findings[0]}")
         announce(
             f"every record is accounted for: {ledger.records} taken in = {ledger.applied} shown + "
-            f"{ledger.superseded} superseded by edits + {ledger.deleted} deleted + {ledger.duplicates} repeats"
-            + (f" + {ledger.rejected} rejected" if ledger.rejected else "")
+            f"{ledger.superseded} superseded by edits + {ledger.deleted} deleted + "
+            f"{ledger.duplicates} repeats" + (f" + {ledger.rejected} rejected" if ledger.rejected else "")
         )
         return _ask(client, f"{settings.elasticsearch.prefix}-posts", tally.posts, seconds)
 
@@ -116,7 +118,7 @@ def _ask(client: Elasticsearch, index: str, lines: int, seconds: float) -> Shown
         size=3,
         query={"bool": {"filter": [{"term": {"direction": "inbound"}}]}},
         sort=[{"sentiment.compound": "asc"}, {"id": "asc"}],
-        source=["text", "author.handle", "author.name"],
+        source={"includes": ["text", "author.handle", "author.name"]},
     )
     groups = answer["aggregations"]
     days = {

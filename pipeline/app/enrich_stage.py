@@ -39,7 +39,7 @@ class EnrichStage:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="groundswell-enrich")
 
     async def begin(self, batch: RecordBatch) -> asyncio.Future[Counts]:
-        """Returns once the batch's results are handed over; the future is done when Kafka has confirmed them."""
+        """Returns once the results are handed over; the future is done when Kafka has confirmed them."""
         loop = asyncio.get_running_loop()
         delivery, counts = await loop.run_in_executor(self._thread, self._work, batch)
         confirmed: asyncio.Future[None] = asyncio.wrap_future(delivery)
@@ -75,12 +75,15 @@ class EnrichStage:
                 continue
             key, value = outcome.post.id.encode(), encode_event(outcome)
             if too_big(key, value):
-                too_long = RejectedError(f"its event has {len(value)} bytes, more than a topic takes", "too_big")
+                too_long = RejectedError(
+                    f"its event has {len(value)} bytes, more than a topic takes", "too_big"
+                )
                 refused.append(refuse(record, too_long, "enrich", self._topics, now))
                 continue
             events.append(Record(self._topics.events.name, key, value))
         return events + refused, (len(events), len(refused))
 
     def close(self) -> None:
-        """Ends the thread; a batch in it is finished first."""
+        """Ends the thread; a batch that Kafka does not take now is enriched again next time."""
+        self._producer.abandon()
         self._thread.shutdown()

@@ -36,7 +36,9 @@ def documents(client: Elasticsearch, prefix: str) -> Iterator[tuple[str, Documen
 _STUB_WITH_TEXT = {
     "bool": {
         "filter": [{"term": {"deleted": True}}],
-        "should": [{"exists": {"field": name}} for name in ("text", "author.id", "url", "sentiment.compound")],
+        "should": [
+            {"exists": {"field": name}} for name in ("text", "author.id", "url", "sentiment.compound")
+        ],
         "minimum_should_match": 1,
     }
 }
@@ -51,11 +53,11 @@ def _scan(client: Elasticsearch, prefix: str, query: dict[str, Any]) -> Iterator
                 pit={"id": point, "keep_alive": _KEEP},
                 query=query,
                 size=_PAGE,
-                sort="_shard_doc",  # type: ignore[arg-type]
+                sort=[{"_shard_doc": "asc"}],
                 search_after=after,
                 version=True,
                 source=False,
-                docvalue_fields=["deleted"],
+                docvalue_fields=[{"field": "deleted"}],
                 track_total_hits=False,
             )
             hits: list[dict[str, Any]] = page["hits"]["hits"]

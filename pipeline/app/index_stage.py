@@ -1,4 +1,4 @@
-"""The stage from events to the index: what the sink refuses is set aside, what it cannot take now is tried again.
+"""From events to the index: what the sink refuses is set aside, what it cannot take now is tried again.
 
 Batches of one partition follow each other strictly, for the sink looks up where a post lives before
 it writes; batches of different partitions go side by side.
@@ -30,7 +30,7 @@ WRITERS = 2
 class IndexStage:
     """Takes batches of the events topic; one instance a process."""
 
-    def __init__(  # noqa: PLR0913 - the stage's collaborators, each handed in once
+    def __init__(
         self,
         sink: Sink,
         producer: Producer,
@@ -60,9 +60,11 @@ class IndexStage:
         outcomes = self._patience.insist(lambda: self._sink.write(events))
         for record, reason in zip(sources, outcomes, strict=True):
             if reason is not None:
-                refused.append(refuse(record, RejectedError(reason, "index"), "index", self._topics, self._clock()))
+                refused.append(
+                    refuse(record, RejectedError(reason, "index"), "index", self._topics, self._clock())
+                )
         # Set aside for good before the batch counts as done.
-        self._producer.send(refused).result()
+        self._producer.deliver(refused)
         return len(batch.records) - len(refused), len(refused)
 
     def _decode(self, batch: RecordBatch) -> tuple[Sequence[Event], Sequence[Any], list[Record]]:
@@ -80,4 +82,5 @@ class IndexStage:
     def close(self) -> None:
         """Ends the threads; what still waits for Elasticsearch gives up and is read again next time."""
         self._patience.end()
+        self._producer.abandon()
         self._threads.shutdown()

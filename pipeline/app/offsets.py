@@ -41,8 +41,8 @@ def spans(admin: KafkaAdminClient, topic: str, group: str | None) -> dict[int, S
             return {}
         # The group first: a commit between the two calls may then only look late, never ahead of the log.
         committed = _committed(admin, group) if group else {}
-        first = admin.list_partition_offsets({tp: OffsetSpec.EARLIEST for tp in partitions})
-        after = admin.list_partition_offsets({tp: OffsetSpec.LATEST for tp in partitions})
+        first = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.EARLIEST))
+        after = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST))
     except KafkaError as error:
         raise RetryableError(f"Kafka did not tell the offsets of {topic}: {error}") from error
     return {

@@ -1,4 +1,4 @@
-"""Trying again while the other side cannot take any: back-off, one log line a spell, no end but the process's."""
+"""Trying again while the other side cannot take any: with back-off, one log line a spell, without end."""
 
 from __future__ import annotations
 

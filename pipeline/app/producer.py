@@ -22,6 +22,7 @@ log = logging.getLogger("groundswell.producer")
 
 # Room that Kafka's own framing takes beside key and value.
 _FRAMING_BYTES = 1024
+_ABANDONED = "stopped while Kafka was not taking records; they are sent again next time"
 
 
 class Record(Struct, frozen=True):
@@ -64,13 +65,14 @@ class Producer:
             logger=log,
         )
         self._closing = threading.Event()
+        self._abandoned = threading.Event()
         self._poller = threading.Thread(target=self._poll, name="groundswell-producer", daemon=True)
         self._poller.start()
 
     def send(self, records: Sequence[Record]) -> Future[None]:
         """Hands over the records in order; the future is done when Kafka has confirmed every one.
 
-        Blocks while the queue is full. The future fails with FatalError.
+        Blocks while the queue is full. The future fails with FatalError, also after :meth:`abandon`.
         """
         delivery = _Delivery(len(records))
         if not records:
@@ -82,11 +84,27 @@ class Producer:
                     produce(record.topic, record.value, record.key, on_delivery=confirm)
                     break
                 except BufferError:
-                    self._closing.wait(0.05)
+                    if self._abandoned.wait(0.05):
+                        delivery.abandon()
+                        return delivery.future
                 except KafkaException as error:
                     delivery.fail(error.args[0])
                     return delivery.future
         return delivery.future
+
+    def deliver(self, records: Sequence[Record]) -> None:
+        """Sends the records and waits until Kafka has them; raises FatalError as ``send`` says."""
+        future = self.send(records)
+        while True:
+            try:
+                return future.result(timeout=0.2)
+            except TimeoutError:
+                if self._abandoned.is_set():
+                    raise FatalError(_ABANDONED) from None
+
+    def abandon(self) -> None:
+        """The process ends: nobody waits for Kafka any longer. What was not confirmed is done again."""
+        self._abandoned.set()
 
     def _poll(self) -> None:
         while not self._closing.is_set():
@@ -122,6 +140,12 @@ class _Delivery:
             self.future.set_result(None)
 
     def fail(self, error: KafkaError) -> None:
+        self._give_up(f"Kafka did not take a record: {error.str()}")
+
+    def abandon(self) -> None:
+        self._give_up(_ABANDONED)
+
+    def _give_up(self, reason: str) -> None:
         with self._lock:
             if not self.future.done():
-                self.future.set_exception(FatalError(f"Kafka did not take a record: {error.str()}"))
+                self.future.set_exception(FatalError(reason))

@@ -37,7 +37,11 @@ def standing(bootstrap: str, topics: Topics) -> list[Standing]:
 
 
 def chosen(
-    entries: Iterable[Standing], *, ids: Iterable[str] = (), reason: str | None = None, stage: str | None = None
+    entries: Iterable[Standing],
+    *,
+    ids: Iterable[str] = (),
+    reason: str | None = None,
+    stage: str | None = None,
 ) -> list[Standing]:
     """Those with one of the ids (or a beginning of one), the reason and the stage, where given."""
     starts = tuple(ids)
@@ -64,10 +68,10 @@ def retry(
             sent.append((rejection, _second_try(rejection, topics)))
         except RejectedError as error:
             report(rejection, str(error))
-    producer.send([record for _, record in sent]).result()
+    producer.deliver([record for _, record in sent])
     # Struck off only when the second try is safely in Kafka.
     strikes = [Record(topics.rejected.name, rejection.id.encode(), None) for rejection, _ in sent]
-    producer.send(strikes).result()
+    producer.deliver(strikes)
     return len(sent)
 
 

@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from pipeline.app import health
-from pipeline.app.configuration import elasticsearch_url
 from pipeline.app.collectors import Collectors
+from pipeline.app.configuration import elasticsearch_url
 from pipeline.app.cursors import CursorStore
 from pipeline.app.enrich_stage import EnrichStage
 from pipeline.app.health import Health
@@ -84,7 +84,9 @@ async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     producer = Producer(site.bootstrap, client_id="groundswell-enrich")
     prefix = site.settings.elasticsearch.prefix
     stage = EnrichStage(build_chain(site.settings), producer, topics, prefix, now)
-    await _work(site, Role("enrich", topics.posts.name, group(site.settings, "enrich")), stage, producer, stop)
+    await _work(
+        site, Role("enrich", topics.posts.name, group(site.settings, "enrich")), stage, producer, stop
+    )
 
 
 async def _index(site: Site, topics: Topics, stop: asyncio.Event) -> None:
@@ -96,7 +98,14 @@ async def _index(site: Site, topics: Topics, stop: asyncio.Event) -> None:
 
 
 async def _work(site: Site, role: Role, stage: Stage, producer: Producer, stop: asyncio.Event) -> None:
-    worker = Worker(role, stage, site.settings, site.bootstrap, site.health, site.home)
+    worker = Worker(
+        role,
+        stage,
+        settings=site.settings,
+        bootstrap=site.bootstrap,
+        state=site.health,
+        home=site.home,
+    )
     try:
         await worker.run(stop)
     finally:

@@ -64,7 +64,7 @@ Progress = dict[str, dict[int, Span]]
 
 
 def _progress(settings: Settings, bootstrap: str, topics: Topics) -> Progress | str:
-    """Topic to partitions, each with what the role behind it has confirmed; a sentence where Kafka is away."""
+    """Topic to partitions, each with what its reader has confirmed; a sentence where Kafka is away."""
     readers = {
         topics.posts.name: group(settings, "enrich"),
         topics.events.name: group(settings, "index"),
@@ -83,7 +83,9 @@ def _progress(settings: Settings, bootstrap: str, topics: Topics) -> Progress | 
 def _embedded(home: Path) -> list[Row]:
     rows = []
     for server in embedded_status(home):
-        detail = f"port {server.port}, {server.version}, log {server.log}" if server.state == "running" else ""
+        detail = (
+            f"port {server.port}, {server.version}, log {server.log}" if server.state == "running" else ""
+        )
         rows.append(Row("embedded", server.name, server.state, detail))
     return rows
 
@@ -159,7 +161,12 @@ def _ledger(topics: Topics, progress: Progress, counts: Counts | None) -> list[R
     posts, events = progress[topics.posts.name].values(), progress[topics.events.name].values()
     waiting, unindexed = sum(s.lag for s in posts), sum(s.lag for s in events)
     rows = [
-        Row("ledger", "posts taken in", str(sum(s.after - s.first for s in posts)), "records in the posts topic"),
+        Row(
+            "ledger",
+            "posts taken in",
+            str(sum(s.after - s.first for s in posts)),
+            "records in the posts topic",
+        ),
         Row("ledger", "waiting for enrich", str(waiting)),
         Row("ledger", "waiting for index", str(unindexed)),
         Row(

@@ -68,7 +68,9 @@ class _Child:
             raise FatalError(f"the role {self.role} cannot start; its reason stands above")
         self.deaths += 1
         if self.deaths >= DEATHS_IN_A_ROW:
-            raise FatalError(f"the role {self.role} died {self.deaths} times in a row; its reasons stand above")
+            raise FatalError(
+                f"the role {self.role} died {self.deaths} times in a row; its reasons stand above"
+            )
         rest = min(0.5 * 2 ** (self.deaths - 1), LONGEST_REST)
         self.not_before = now + rest
         log.error("the role %s died with status %d; starting it again in %.1f s", self.role, status, rest)

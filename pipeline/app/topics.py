@@ -84,10 +84,7 @@ def ensure_topics(bootstrap: str, kafka: KafkaSettings) -> Topics:
     topics = topics_of(kafka)
     admin = admin_client(bootstrap)
     try:
-        found = {
-            entry["name"]: len(entry["partitions"])
-            for entry in admin.describe_topics()
-        }
+        found = {entry["name"]: len(entry["partitions"]) for entry in admin.describe_topics()}
         missing = [topic for topic in topics.all() if topic.name not in found]
         _create(admin, missing, kafka)
         for topic in topics.all():

@@ -55,7 +55,7 @@ class Worker:
     """Runs one stage over one topic until told to end."""
 
     def __init__(  # noqa: PLR0913 - the worker's collaborators, each handed in once
-        self, role: Role, stage: Stage, settings: Settings, bootstrap: str, state: Health, home: Path
+        self, role: Role, stage: Stage, *, settings: Settings, bootstrap: str, state: Health, home: Path
     ) -> None:
         self._role = role
         self._stage = stage
@@ -203,4 +203,6 @@ class Worker:
         try:
             await asyncio.wait_for(self._app.stop(), STOP_SECONDS)
         except TimeoutError:
-            log.error("%s: did not end within %d s; what was in hand is done again", self._role.name, STOP_SECONDS)
+            log.error(
+                "%s: did not end within %d s; what was in hand is done again", self._role.name, STOP_SECONDS
+            )

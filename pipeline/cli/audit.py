@@ -10,7 +10,9 @@ SHOWN = 100
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declares the command."""
-    command = subparsers.add_parser("audit", help="hold the topics against the index; name what breaks the sum")
+    command = subparsers.add_parser(
+        "audit", help="hold the topics against the index; name what breaks the sum"
+    )
     command.add_argument("--format", choices=("table", "json", "csv"), default="table")
     command.set_defaults(run=run)
 

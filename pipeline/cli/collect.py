@@ -32,7 +32,9 @@ def run(args: argparse.Namespace) -> int:
     logs.set_up(settings.log.level)
     if args.name not in settings.connectors:
         known = ", ".join(sorted(settings.connectors)) or "none"
-        raise ConfigError(f"no connector `{args.name}` is configured (known: {known}); add [connectors.{args.name}]")
+        raise ConfigError(
+            f"no connector `{args.name}` is configured (known: {known}); add [connectors.{args.name}]"
+        )
     connector = build_connector(args.name, settings.connectors[args.name])
     home = home_for(args)
     bootstrap = kafka_bootstrap(settings, home)

@@ -18,7 +18,9 @@ _HEIGHT = 16
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declares the command."""
-    command = subparsers.add_parser("demo", help="start servers, run sample posts through everything, show the result")
+    command = subparsers.add_parser(
+        "demo", help="start servers, run sample posts through everything, show the result"
+    )
     command.set_defaults(run=run)
 
 
@@ -51,8 +53,10 @@ def _show(shown: Shown, home: Path) -> None:
     print()
     _plot(shown)
     print()
-    print(f"{shown.documents} posts in the index, {shown.stubs} stubs of deleted ones, "
-          f"{shown.lines} lines through everything in {shown.seconds:.1f} s")
+    print(
+        f"{shown.documents} posts in the index, {shown.stubs} stubs of deleted ones, "
+        f"{shown.lines} lines through everything in {shown.seconds:.1f} s"
+    )
     print("languages: " + ", ".join(f"{code} {count}" for code, count in shown.languages))
     print("\nthe most negative that customers wrote:")
     for author, text in shown.loudest:
@@ -87,6 +91,8 @@ def _plot(shown: Shown) -> None:
     # The tallest first, each lower one over it. Three shades, so that it says the same without colours.
     for upto, shade, colour in ((3, "░", "green"), (2, "▒", "gray"), (1, "█", "red")):
         heights = [sum(day.get(label, 0) for label in LABELS[:upto]) for day in shown.days.values()]
-        figure.draw(figure.bar(list(shown.days), heights, marker=plotext.marker(shade, colour), lines=False, width=1))
+        figure.draw(
+            figure.bar(list(shown.days), heights, marker=plotext.marker(shade, colour), lines=False, width=1)
+        )
     figure.title("posts a day by sentiment: █ negative  ▒ neutral  ░ positive")
     figure.show(colorless=not sys.stdout.isatty())

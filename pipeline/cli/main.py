@@ -36,10 +36,14 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="groundswell",
         description="Social listening: posts in, enriched, routed and searchable.",
-        epilog="GROUNDSWELL_HOME holds all state of an installation; every setting has a GROUNDSWELL_ variable.",
+        epilog="GROUNDSWELL_HOME holds all state of an installation; each setting has a GROUNDSWELL_ variable.",
     )
     top.add_argument("--version", action="version", version=f"groundswell {version('groundswell')}")
-    top.add_argument("--config", metavar="FILE", help="the settings file (default: groundswell.toml here, else in the home)")
+    top.add_argument(
+        "--config",
+        metavar="FILE",
+        help="the settings file (default: groundswell.toml here, else in the home)",
+    )
     subparsers = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
         import_module(f"pipeline.cli.{name}").add_parser(subparsers)

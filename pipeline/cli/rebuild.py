@@ -12,7 +12,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Declares the command."""
     command = subparsers.add_parser("rebuild", help="drop the index and write it anew from the events topic")
     command.add_argument("--yes", action="store_true", help="do not ask before dropping the index")
-    command.add_argument("--keep", action="store_true", help="drop nothing; only write what is missing or older")
+    command.add_argument(
+        "--keep", action="store_true", help="drop nothing; only write what is missing or older"
+    )
     command.set_defaults(run=run)
 
 
@@ -41,7 +43,10 @@ def run(args: argparse.Namespace) -> int:
     done = rebuild(kafka_bootstrap(settings, home), topics_of(settings.kafka).events.name, sink, report)
     if sys.stderr.isatty():
         print(file=sys.stderr)
-    print(f"rebuilt the index from {done.written} events of the log; {done.refused} were refused", file=sys.stderr)
+    print(
+        f"rebuilt the index from {done.written} events of the log; {done.refused} were refused",
+        file=sys.stderr,
+    )
     return 1 if done.refused else 0
 
 

@@ -31,7 +31,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _filters(command: argparse.ArgumentParser) -> None:
     command.add_argument("--reason", help="only with this reason, such as invalid or unreadable")
-    command.add_argument("--stage", choices=("replay", "collect", "enrich", "index"), help="only of this stage")
+    command.add_argument(
+        "--stage", choices=("replay", "collect", "enrich", "index"), help="only of this stage"
+    )
 
 
 def run_list(args: argparse.Namespace) -> int:
@@ -42,7 +44,9 @@ def run_list(args: argparse.Namespace) -> int:
     bootstrap, topics = _place(args)
     entries = chosen(standing(bootstrap, topics), reason=args.reason, stage=args.stage)
     rows = [_row(entry.rejection, entry.attempts) for entry in entries[: args.limit or None]]
-    write_rows(rows, ["id", "stage", "reason", "error", "origin", "attempts", "rejected_at"], args.format, sys.stdout)
+    write_rows(
+        rows, ["id", "stage", "reason", "error", "origin", "attempts", "rejected_at"], args.format, sys.stdout
+    )
     return 0
 
 
@@ -54,7 +58,9 @@ def run_show(args: argparse.Namespace) -> int:
     bootstrap, topics = _place(args)
     entries = chosen(standing(bootstrap, topics), ids=[args.id])
     if len(entries) != 1:
-        raise ConfigError(f"{len(entries) or 'no'} rejections begin with `{args.id}`; see `groundswell rejected list`")
+        raise ConfigError(
+            f"{len(entries) or 'no'} rejections begin with `{args.id}`; see `groundswell rejected list`"
+        )
     entry = entries[0]
     for name, value in _row(entry.rejection, entry.attempts).items():
         print(f"{name:<12} {plain(str(value))}")

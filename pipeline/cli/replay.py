@@ -13,9 +13,13 @@ from pipeline.core.errors import ConfigError, FatalError
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declares the command."""
     command = subparsers.add_parser("replay", help="send posts from files into the pipeline")
-    command.add_argument("files", nargs="+", metavar="FILE", help="JSON Lines, also gzip or zstd; - for standard input")
+    command.add_argument(
+        "files", nargs="+", metavar="FILE", help="JSON Lines, also gzip or zstd; - for standard input"
+    )
     command.add_argument("--rate", type=float, help="posts a second (default: as fast as it goes)")
-    command.add_argument("--resume", action="store_true", help="go on where an interrupted replay of the file stopped")
+    command.add_argument(
+        "--resume", action="store_true", help="go on where an interrupted replay of the file stopped"
+    )
     command.set_defaults(run=run)
 
 

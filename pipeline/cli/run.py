@@ -10,7 +10,9 @@ from pipeline.core.errors import ConfigError
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declares the command."""
     command = subparsers.add_parser("run", help="the daemon: collect, enrich and index until told to end")
-    command.add_argument("--role", help="only these roles, separated by commas (default: collect,enrich,index)")
+    command.add_argument(
+        "--role", help="only these roles, separated by commas (default: collect,enrich,index)"
+    )
     command.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)
     command.set_defaults(run=run)
 
@@ -23,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.app.roles import run_role
 
     settings = settings_for(args)
-    logs.set_up(settings.log.level)
+    logs.set_up(settings.log.level, settings.log.format)
     roles = [role.strip() for role in args.role.split(",")] if args.role else list(ROLES)
     for role in roles:
         if role not in ROLES:

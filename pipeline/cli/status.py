@@ -30,6 +30,9 @@ def run(args: argparse.Namespace) -> int:
     client = elastic.client_for(settings.elasticsearch, url)
     rows = page(settings, home, kafka_bootstrap(settings, home), client, url)
     write_rows(
-        [msgspec.structs.asdict(row) for row in rows], ["part", "name", "state", "detail"], args.format, sys.stdout
+        [msgspec.structs.asdict(row) for row in rows],
+        ["part", "name", "state", "detail"],
+        args.format,
+        sys.stdout,
     )
     return 1 if any(row.state in ("away", "waits", "silent") for row in rows) else 0

@@ -11,7 +11,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command = subparsers.add_parser(
         "up",
         help="start Kafka and Elasticsearch on this machine",
-        description="Starts what does not run yet; the servers go on in the background until `groundswell down`.",
+        description="Starts what does not run yet; the servers stay in the background until `down`.",
     )
     command.add_argument(
         "--kafka-port", type=int, metavar="N", help="default: that of last time, else 9092 if free"

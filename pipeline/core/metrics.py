@@ -24,7 +24,11 @@ class Metric(Struct, frozen=True):
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 RECORDS_IN = Metric(
-    "groundswell_records_in_total", "counter", "records", "Records taken from Kafka or read by connectors", ("role",)
+    "groundswell_records_in_total",
+    "counter",
+    "records",
+    "Records taken from Kafka or read by connectors",
+    ("role",),
 )
 RECORDS_OUT = Metric(
     "groundswell_records_out_total",
@@ -52,8 +56,14 @@ RETRIES = Metric(
     ("role",),
 )
 LAG = Metric(
-    "groundswell_lag_records", "gauge", "records", "Records of a partition not yet confirmed", ("role", "partition")
+    "groundswell_lag_records",
+    "gauge",
+    "records",
+    "Records of a partition not yet confirmed",
+    ("role", "partition"),
 )
-READY = Metric("groundswell_ready", "gauge", "flag", "1 when the process does its work, 0 when it waits", ("role",))
+READY = Metric(
+    "groundswell_ready", "gauge", "flag", "1 when the process does its work, 0 when it waits", ("role",)
+)
 
 ALL: tuple[Metric, ...] = (RECORDS_IN, RECORDS_OUT, BATCH_SECONDS, IN_HAND, RETRIES, LAG, READY)

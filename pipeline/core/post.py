@@ -157,8 +157,6 @@ def encode_post(post: Post) -> bytes:
     return _encode(post)
 
 
-
-
 def with_collected_at(post: Post, now: datetime) -> Post:
     """The post, stamped with the time at which a connector read it from its platform."""
     return replace(post, collected_at=now)

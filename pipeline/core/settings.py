@@ -185,7 +185,7 @@ class EngineSettings(Struct, frozen=True, kw_only=True):
     ] = 1000
     in_flight_batches: Annotated[
         int,
-        Meta(ge=1, le=1000, description="Unconfirmed batches a partition, at most, before it is paused."),
+        Meta(ge=1, le=1000, description="Unconfirmed batches in hand, at most, before fetching is paused."),
     ] = 4
     commit_seconds: Annotated[
         float, Meta(gt=0, le=60, description="Seconds between commits of confirmed offsets.")

@@ -209,9 +209,8 @@ def _take_down(home: Path, names: Sequence[Name], announce: Announce) -> list[st
 
 def _alone(layout: Layout, announce: Announce) -> AbstractContextManager[None]:
     """The home's lock."""
-    return locked(
-        layout.lock, waiting=lambda: announce("Another `groundswell up` or `down` is at work; waiting …")
-    )
+    message = "Another `groundswell up` or `down` is at work; waiting …"
+    return locked(layout.lock, waiting=lambda: announce(message))
 
 
 def _check(home: Path) -> None:
@@ -252,9 +251,9 @@ def _usable(home: Path) -> Iterator[None]:
         where = error.filename or home
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise FatalError(
-                f"The disk of {where} is full: make room, or move GROUNDSWELL_HOME to another."
+                f"The disk of {where} is full: make room there, or set GROUNDSWELL_HOME."
             ) from error
         raise ConfigError(
-            f"{where} cannot be used ({(error.strerror or str(error)).lower()}): run this as its owner, or set "
-            f"GROUNDSWELL_HOME and GROUNDSWELL_CACHE to directories of yours."
+            f"{where} cannot be used ({(error.strerror or str(error)).lower()}): run this as its owner, "
+            f"or set GROUNDSWELL_HOME and GROUNDSWELL_CACHE to directories of yours."
         ) from error

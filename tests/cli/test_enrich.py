@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import select
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -277,9 +278,13 @@ def test_a_lone_line_is_answered_at_once(home: Path) -> None:
     with subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=home) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        for n in range(3):  # a buffered answer would make this wait for ever
+        for n in range(3):
             process.stdin.write(row(id=f"x:{n}") + b"\n")
             process.stdin.flush()
+            answered, _, _ = select.select([process.stdout], [], [], 20)
+            if not answered:
+                process.kill()
+                pytest.fail("the answer was held back")
             assert decode_event(process.stdout.readline()).post.id == f"x:{n}"
         process.stdin.close()
         assert process.wait(30) == 0

@@ -1,4 +1,4 @@
-"""Laws of the ledger: whatever the order of confirmation, only a contiguous confirmed prefix is committable."""
+"""Laws of the ledger: in whatever order it is confirmed, only a contiguous prefix is committable."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def test_commits_exactly_the_confirmed_prefix_in_any_order_of_confirmation(
 
 
 @given(BATCHES, st.data())
-def test_what_never_gets_confirmed_is_never_passed(shapes: list[tuple[int, int]], data: st.DataObject) -> None:
+def test_what_never_gets_confirmed_is_never_passed(
+    shapes: list[tuple[int, int]], data: st.DataObject
+) -> None:
     spans = spread(shapes)
     lane = Lane()
     entries = [lane.begin(*span) for span in spans]

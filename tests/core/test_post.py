@@ -98,7 +98,9 @@ def test_times_come_back_in_utc() -> None:
 
 def test_a_deletion_needs_only_its_id_and_keeps_nothing_that_was_said() -> None:
     assert decode_post(b'{"id":"x:1","deleted":true}') == Post(id="x:1", text="", deleted=True)
-    full = line(deleted=True, created_at="2026-11-22T12:00:00Z", url="https://x.example/1", hashtags=["secret"])
+    full = line(
+        deleted=True, created_at="2026-11-22T12:00:00Z", url="https://x.example/1", hashtags=["secret"]
+    )
     kept = decode_post(full)
     assert kept == stub(Post(id="x:1", text="", created_at=datetime(2026, 11, 22, 12, tzinfo=UTC)))
     assert b"hello" not in encode_post(kept)
@@ -118,7 +120,9 @@ TIMES = st.none() | st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), tim
         created_at=TIMES,
         collected_at=TIMES,
         edited_at=TIMES,
-        author=st.builds(Author, id=st.just("x:a"), handle=NAMES, name=NAMES, followers=st.none() | st.integers(0)),
+        author=st.builds(
+            Author, id=st.just("x:a"), handle=NAMES, name=NAMES, followers=st.none() | st.integers(0)
+        ),
         hashtags=st.lists(NAMES, max_size=3).map(tuple),
         metrics=st.dictionaries(NAMES, st.integers(-(2**63), 2**63 - 1), max_size=3),
     ).filter(lambda post: post.author.followers is None or post.author.followers < 2**63)

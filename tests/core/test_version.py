@@ -17,7 +17,9 @@ MAYBE = st.none() | TIMES
 OPERATIONS = st.integers(0, MAX_OPERATION)
 
 
-def post(edited: datetime | None = None, created: datetime | None = None, seen: datetime | None = None) -> Post:
+def post(
+    edited: datetime | None = None, created: datetime | None = None, seen: datetime | None = None
+) -> Post:
     return Post(
         id="x:1", text="t", author=Author(id="x:a"), created_at=created, edited_at=edited, collected_at=seen
     )
@@ -44,9 +46,14 @@ def test_pure_and_within_what_elasticsearch_takes(
 
 
 @given(MAYBE, TIMES, MAYBE, MAYBE, OPERATIONS, OPERATIONS)
-def test_an_edit_beats_any_operation_and_observation_of_the_older_text(  # noqa: PLR0913
-    older: datetime | None, newer: datetime, seen: datetime | None, created: datetime | None, low: int, high: int
+def test_an_edit_beats_any_operation_and_observation_of_the_older_text(
+    older: datetime | None,
+    newer: datetime,
+    seen: datetime | None,
+    created: datetime | None,
+    *operations: int,
 ) -> None:
+    low, high = operations
     if older is not None and newer - older < timedelta(milliseconds=8):
         return
     assert version_of(post(newer, created), low) > version_of(post(older, created, seen), high)

@@ -44,9 +44,13 @@ def posts() -> Callable[[int], list[dict[str, Any]]]:
         if shared is not None:
             return replay_posts(shared, count)
         lines = (files("configs") / "demo" / "posts.jsonl").read_text(encoding="utf-8").splitlines()
-        demo = {post["id"]: post for post in map(json.loads, lines) if "edited_at" not in post and "text" in post}
+        demo = {
+            post["id"]: post for post in map(json.loads, lines) if "edited_at" not in post and "text" in post
+        }
         return [
-            {**post, "id": f"{post['id']}.{copy}"} for copy in range(count // len(demo) + 1) for post in demo.values()
+            {**post, "id": f"{post['id']}.{copy}"}
+            for copy in range(count // len(demo) + 1)
+            for post in demo.values()
         ][:count]
 
     return some

@@ -47,6 +47,13 @@ def check(installation: Installation, expected: Expected) -> None:
     assert ledger.deleted == len(expected.stubs)
 
 
+class Idle:
+    """A producer of which only the end is asked."""
+
+    def abandon(self) -> None:
+        """Nothing is under way."""
+
+
 class Fetched(Struct, frozen=True):
     """What the enrich stage asks of a record."""
 
@@ -70,7 +77,11 @@ def a_month_later(installation: Installation) -> None:
     topics = topics_of(settings.kafka)
     later = timedelta(days=31)
     stage = EnrichStage(
-        build_chain(settings), None, topics, settings.elasticsearch.prefix, lambda: datetime.now(UTC) + later  # type: ignore[arg-type]
+        build_chain(settings),
+        Idle(),
+        topics,
+        settings.elasticsearch.prefix,
+        lambda: datetime.now(UTC) + later,  # type: ignore[arg-type]
     )
     sink = elastic.build(settings.elasticsearch, installation.elasticsearch)
 
@@ -86,7 +97,9 @@ def a_month_later(installation: Installation) -> None:
 
 
 @pytest.mark.parametrize("seed", [7])
-def test_twice_through_everything(installation: Installation, posts: Posts, tmp_path: Path, seed: int) -> None:
+def test_twice_through_everything(
+    installation: Installation, posts: Posts, tmp_path: Path, seed: int
+) -> None:
     soon = datetime.now(UTC) + timedelta(days=20)
     chosen = posts(POSTS)
     # Dated ahead of us: in no month's index now, and in one a month later, were it decided anew.

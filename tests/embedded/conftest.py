@@ -1,4 +1,4 @@
-"""A home that the servers' user can reach, a Maven repository on this machine, and proof that nothing is left."""
+"""A home that the servers' user can reach, a Maven repository on this machine, proof that nothing is left."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ class Repository:
 
     def add(self, name: str, content: bytes, packaging: str = "jar") -> Artifact:
         """Put a file at ``org.example:NAME:1.0`` and return the lock's entry for it."""
-        artifact = Artifact("org.example", name, "1.0", packaging, hashlib.sha256(content).hexdigest(), len(content))
+        artifact = Artifact(
+            "org.example", name, "1.0", packaging, hashlib.sha256(content).hexdigest(), len(content)
+        )
         path = self.folder / "org" / "example" / name / "1.0" / artifact.filename
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

@@ -55,7 +55,9 @@ def nobody() -> Account:
     return account
 
 
-def test_a_zip_is_unpacked_once_with_its_modes(bundle: Bundle, repository: Repository, tmp_path: Path) -> None:
+def test_a_zip_is_unpacked_once_with_its_modes(
+    bundle: Bundle, repository: Repository, tmp_path: Path
+) -> None:
     layout = Layout(tmp_path / "home")
     folder = unpacked(bundle, layout, None)
     assert folder == tmp_path / "cache" / "servers" / "example-1.0"

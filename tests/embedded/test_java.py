@@ -23,7 +23,9 @@ def jdk(home: Path, version: str, *, modules: str = ALL_MODULES, release: bool =
     )
     program.chmod(0o755)
     if release:
-        (home / "release").write_text(f'IMPLEMENTOR="Example"\nJAVA_VERSION="{version}"\nMODULES="{modules}"\n')
+        (home / "release").write_text(
+            f'IMPLEMENTOR="Example"\nJAVA_VERSION="{version}"\nMODULES="{modules}"\n'
+        )
     return home
 
 
@@ -119,8 +121,8 @@ def test_none_found_is_one_sentence_that_says_what_to_do(tmp_path: Path) -> None
     with pytest.raises(ConfigError) as caught:
         choose(search=search(tmp_path))
     assert str(caught.value) == (
-        f"No usable Java 17 or newer was found (found: 11.0.2 in {old}) and none could be fetched (no connection): "
-        f"install a full JDK, for example your system's openjdk package, or set JAVA_HOME."
+        f"No usable Java 17 or newer was found (found: 11.0.2 in {old}) and none could be fetched "
+        f"(no connection): install a full JDK, for example your system's openjdk package, or set JAVA_HOME."
     )
 
 

@@ -19,7 +19,9 @@ from pipeline.embedded import process, servers
 from pipeline.embedded.home import Layout
 from pipeline.embedded.process import Launch, State
 
-STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on', flush=True); time.sleep(60)"
+STUBBORN = (
+    "from signal import *; import time; signal(SIGTERM, SIG_IGN); print('on', flush=True); time.sleep(60)"
+)
 WITH_CHILD = "import subprocess; p = subprocess.Popen(['sleep', '60']); print('on', flush=True); p.wait()"
 SLEEPER = "import time; print('on', flush=True); time.sleep(60)"
 
@@ -66,7 +68,9 @@ def launch(program: str, folder: Path, mark: str = "kafka@here") -> subprocess.P
     return popen
 
 
-def test_a_state_survives_being_written_and_read(tmp_path: Path, started: list[subprocess.Popen[bytes]]) -> None:
+def test_a_state_survives_being_written_and_read(
+    tmp_path: Path, started: list[subprocess.Popen[bytes]]
+) -> None:
     started.append(launch(SLEEPER, tmp_path))
     state = remembered(tmp_path, started[0])
     process.write_state(tmp_path / "kafka.json", state)
@@ -105,7 +109,9 @@ def test_a_frozen_one_ends_too(tmp_path: Path, started: list[subprocess.Popen[by
     assert process.end(state, limit=10)
 
 
-def test_a_reused_pid_is_neither_alive_nor_signalled(tmp_path: Path, started: list[subprocess.Popen[bytes]]) -> None:
+def test_a_reused_pid_is_neither_alive_nor_signalled(
+    tmp_path: Path, started: list[subprocess.Popen[bytes]]
+) -> None:
     # Another program, in a session of its own, that has the pid which a dead server had.
     other = subprocess.Popen(["sleep", "60"], start_new_session=True)
     started.append(other)
@@ -116,7 +122,9 @@ def test_a_reused_pid_is_neither_alive_nor_signalled(tmp_path: Path, started: li
     assert other.poll() is None
 
 
-def test_a_moved_clock_does_not_disown_a_server(tmp_path: Path, started: list[subprocess.Popen[bytes]]) -> None:
+def test_a_moved_clock_does_not_disown_a_server(
+    tmp_path: Path, started: list[subprocess.Popen[bytes]]
+) -> None:
     # The start time is reckoned from the boot time, which follows the clock; the mark stays.
     started.append(launch(SLEEPER, tmp_path))
     state = msgspec.structs.replace(remembered(tmp_path, started[0]), started=1_600_000_000.0)
@@ -141,13 +149,17 @@ def test_servers_do_not_inherit_the_callers_secrets(
 
 
 def test_what_cannot_be_executed_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(FatalError, match=r"^/nowhere/java could not be started: No such file or directory\.$"):
+    with pytest.raises(
+        FatalError, match=r"^/nowhere/java could not be started: No such file or directory\.$"
+    ):
         process.spawn(Launch(["/nowhere/java"], {}, tmp_path, tmp_path / "console.log", None), "kafka@here")
 
 
 def test_last_words_prefer_errors_and_skip_stack_frames(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    log.write_text("INFO fine\nERROR port in use\n  at java.base/Net.bind\nCaused by: BindException: no\nINFO bye\n")
+    log.write_text(
+        "INFO fine\nERROR port in use\n  at java.base/Net.bind\nCaused by: BindException: no\nINFO bye\n"
+    )
     assert process.last_words([tmp_path / "none", log]) == "ERROR port in use | Caused by: BindException: no"
     log.write_text("INFO one\nINFO two\n")
     assert process.last_words([log]) == "INFO one | INFO two"

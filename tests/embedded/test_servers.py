@@ -3,7 +3,9 @@ their order, to spare starts."""
 
 from __future__ import annotations
 
+import argparse
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +18,8 @@ from elasticsearch import Elasticsearch
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.admin import NewTopic
 
+from pipeline.cli import down as cli_down
+from pipeline.cli import up as cli_up
 from pipeline.core.errors import ConfigError, FatalError
 from pipeline.embedded import java, servers
 from pipeline.embedded.home import Layout
@@ -90,6 +94,31 @@ def test_up_again_starts_nothing(addresses: Addresses, home: Path) -> None:
     assert all(" already runs at " in line for line in again)
 
 
+def command(*words: str) -> int:
+    """Run a command of the command line, whichever of them ``main`` knows."""
+    top = argparse.ArgumentParser()
+    subparsers = top.add_subparsers()
+    for module in (cli_up, cli_down):
+        module.add_parser(subparsers)
+    args = top.parse_args(words)
+    return int(args.run(args))
+
+
+def test_the_command_up_prints_addresses_logs_and_how_to_stop(
+    addresses: Addresses, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GROUNDSWELL_HOME", str(home))
+    assert command("up") == 0
+    told = capsys.readouterr()
+    assert told.out.splitlines() == [
+        f"Kafka          {addresses.kafka}",
+        f"Elasticsearch  {addresses.elasticsearch}",
+        f"Logs           {home / 'logs'}",
+        "Stop with      groundswell down",
+    ]
+    assert told.err.count("already runs at") == 2
+
+
 def test_a_block_leaves_running_what_ran_before(addresses: Addresses, home: Path) -> None:
     with servers.running(home) as inside:
         assert inside == addresses
@@ -124,7 +153,13 @@ def test_topics_are_made_on_purpose_and_take_16_megabytes(addresses: Addresses) 
 def test_documents_are_indexed(addresses: Addresses) -> None:
     with client(addresses) as es:
         for number in range(20):
-            es.index(index="posts", id=str(number), document={"text": f"post {number}"}, version=7, version_type="external")
+            es.index(
+                index="posts",
+                id=str(number),
+                document={"text": f"post {number}"},
+                version=7,
+                version_type="external",
+            )
         es.indices.refresh(index="posts")
         assert es.count(index="posts")["count"] == 20
 
@@ -171,6 +206,14 @@ def test_down_ends_both_gently_and_twice_is_fine(addresses: Addresses, home: Pat
     assert "shut down completed" in kafka.log.read_text()
 
 
+def test_the_command_down_says_when_nothing_ran(
+    addresses: Addresses, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GROUNDSWELL_HOME", str(home))
+    assert command("down") == 0
+    assert capsys.readouterr().out == f"No embedded server of {home} was running\n"
+
+
 def test_a_taken_port_is_refused_before_anything_starts(addresses: Addresses, home: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -201,9 +244,7 @@ def test_a_server_that_dies_while_starting_shows_its_last_words(addresses: Addre
 
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGKILL"])
 def test_a_start_that_is_interrupted_leaves_nothing(addresses: Addresses, home: Path, number: str) -> None:
-    import signal
-
-    program = "import sys; from pathlib import Path; from pipeline.embedded.servers import up; up(Path(sys.argv[1]))"
+    program = "import pathlib, sys; from pipeline.embedded.servers import up; up(pathlib.Path(sys.argv[1]))"
     starter = subprocess.Popen([sys.executable, "-c", program, str(home)], stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while [server.state for server in servers.status(home)] != ["starting", "starting"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from pipeline.core.errors import ConfigError, RetryableError
+from sinks._template import template_for
 from sinks.elastic import build, drop, encode, prepare
 
 MAY = datetime(2026, 5, 3, tzinfo=UTC)
@@ -169,3 +171,35 @@ def test_a_rebuild_gives_the_same_documents(store: Any) -> None:
     assert {id: hits[0]["_source"] for id, hits in after.items()} == {
         id: hits[0]["_source"] for id, hits in before.items()
     }
+
+
+def test_several_threads_write_at_once(store: Any) -> None:
+    batches = [[store.event(f"x:{part}-{n}", created_at=MAY) for n in range(50)] for part in range(8)]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(store.sink.write, batches)) == [[None] * 50] * 8
+    assert len(store.stored()) == 400
+
+
+def test_several_processes_prepare_at_once(store: Any) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: prepare(store.client, store.settings), range(4)))
+    assert store.client.count(index=f"{store.prefix}-posts")["count"] == 0
+
+
+def test_of_two_homes_the_newer_is_taken_and_it_is_told(store: Any, caplog: pytest.LogCaptureFixture) -> None:
+    store.sink.write([store.event(created_at=MAY)])
+    # What should never be: somebody wrote past the sink.
+    elsewhere = f"{store.prefix}-posts-2026.01"
+    store.client.index(
+        index=elsewhere, id="x:1", document={"id": "x:1"}, version=5, version_type="external", refresh=True
+    )
+    store.another().write([store.event(deleted=True)])
+    assert f"post x:1 lives in both {elsewhere} and {store.prefix}-posts-2026.05" in caplog.text
+    homes = {hit["_index"]: hit["_source"].get("deleted") for hit in store.stored()["x:1"]}
+    assert homes[elsewhere] is True
+
+
+def test_the_stemmed_field_is_there_where_the_server_offers_it(store: Any) -> None:
+    rich = template_for(store.settings, english=True)["mappings"]["properties"]["text"]
+    assert rich == {"type": "text", "fields": {"english": {"type": "text", "analyzer": "english"}}}
+    assert "fields" not in template_for(store.settings, english=False)["mappings"]["properties"]["text"]

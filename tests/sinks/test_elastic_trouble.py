@@ -212,11 +212,16 @@ def test_plain_http_where_tls_is_expected_is_told(store: Any, proxy: Any) -> Non
     sink.close()
 
 
-def test_a_slow_server_is_retryable(store: Any, proxy: Any) -> None:
+def test_a_slow_server_is_retryable(store: Any, proxy: Any, answer: Any) -> None:
     settings = replace(store.settings, timeout_seconds=0.5)
     sink = build(settings, proxy.url)
     assert sink.write(posts(store)) == [None] * 8
-    proxy.behaviour = Once(lambda _: time.sleep(0.8))
+
+    def too_late(body: bytes) -> Any:
+        time.sleep(0.8)
+        return answer(200)
+
+    proxy.behaviour = Once(too_late)
     with pytest.raises(RetryableError, match="did not answer in time"):
         sink.write(posts(store))
     assert sink.write(posts(store)) == [None] * 8
