@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.app.producer import Record
 from pipeline.app.topics import Topics
 from pipeline.core.errors import RejectedError
+from pipeline.core.post import MAX_ID_BYTES
 from pipeline.core.rejection import Rejection, Stage, encode_rejection, reject
 
 
@@ -19,7 +20,8 @@ def refuse(record: Any, error: RejectedError, stage: Stage, topics: Topics, now:
         stage=stage,
         origin=f"{record.topic}-{record.partition}-{record.offset}",
         now=now,
-        key=(record.key or b"").decode("utf-8", "replace"),
+        # Our own keys are ids and no longer; a stranger's could make the rejection outgrow a record.
+        key=(record.key or b"")[:MAX_ID_BYTES].decode("utf-8", "replace"),
     )
     return as_record(rejection, topics)
 

@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="groundswell",
         description="Social listening: posts in, enriched, routed and searchable.",
-        epilog="GROUNDSWELL_HOME holds all state of an installation; each setting has a GROUNDSWELL_ variable.",
+        epilog="GROUNDSWELL_HOME holds all state of an installation; settings have GROUNDSWELL_ variables.",
     )
     top.add_argument("--version", action="version", version=f"groundswell {version('groundswell')}")
     top.add_argument(

@@ -136,7 +136,8 @@ def decode_post(raw: bytes) -> Post:
     U+FFFD: platforms that cut a text inside a character send such, and the post is no worse for it.
     """
     if len(raw) > MAX_POST_BYTES:
-        raise RejectedError(f"{len(raw)} bytes, but a post may have {MAX_POST_BYTES}", "too_big")
+        # No exact number: a reader of lines hands on no more of a long one than shows that it is too long.
+        raise RejectedError(f"longer than {MAX_POST_BYTES} bytes, the most that a post may have", "too_big")
     try:
         post = _decode(raw)
     except msgspec.ValidationError as error:
@@ -190,4 +191,6 @@ def _deletion(raw: bytes, error: msgspec.ValidationError) -> Post:
 def _plain(error: msgspec.ValidationError) -> str:
     """msgspec's message with the path first: "$.author.id: Expected `str`, got `int`"."""
     message, at, path = str(error).rpartition(" - at `")
+    if "matching regex" in message:
+        message = "Expected `source:native_id` without spaces, the source in lower case"
     return f"{path.rstrip('`')}: {message}" if at else str(error)

@@ -71,10 +71,15 @@ def payload_of(rejection: Rejection) -> bytes:
 
 
 def _as_text(raw: bytes) -> tuple[str, Literal["text", "base64"]]:
+    """The payload as people read it, unless it is no text or one that JSON makes far longer."""
     try:
-        return raw.decode(), "text"
+        text = raw.decode()
     except UnicodeDecodeError:
-        return b64encode(raw).decode(), "base64"
+        text = None
+    # A control character takes six bytes in JSON: as text, a long line of them would outgrow a record.
+    if text is not None and len(msgspec.json.encode(text)) <= 2 * MAX_POST_BYTES:
+        return text, "text"
+    return b64encode(raw).decode(), "base64"
 
 
 _decode = msgspec.json.Decoder(Rejection).decode

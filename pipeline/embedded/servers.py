@@ -24,7 +24,7 @@ from pipeline.embedded.home import Layout
 from pipeline.embedded.interrupts import terminable
 from pipeline.embedded.locks import locked
 from pipeline.embedded.process import State
-from pipeline.embedded.start import LOGS, NAMES, TITLES, Announce, Name, start
+from pipeline.embedded.start import LOGS, NAMES, TITLES, Announce, Name, Order, start
 from pipeline.embedded.status import ServerStatus, address, server_status
 
 STOP_LIMIT = 30.0
@@ -158,7 +158,7 @@ def _bring_up(
             missing = {name: port for name, port in wanted.items() if name not in states}
             if missing:
                 _make_folders(layout, missing, account)
-                states |= start(layout, missing, line, account, announce)
+                states |= start(Order(layout, missing, line, account, announce))
     return states, list(missing)
 
 

@@ -18,7 +18,7 @@ from pipeline.embedded.distributions import jars, unpacked
 from pipeline.embedded.home import Layout, cache
 from pipeline.embedded.interrupts import held
 from pipeline.embedded.java import Java, Search, choose
-from pipeline.embedded.ports import Chooser, chooser
+from pipeline.embedded.ports import Chooser, chooser, is_free
 from pipeline.embedded.process import Launch, State
 from pipeline.embedded.status import address
 
@@ -32,6 +32,9 @@ TITLES: Mapping[str, str] = {kafka.NAME: kafka.TITLE, elasticsearch.NAME: elasti
 DEFAULT_PORTS: Mapping[str, int] = {kafka.NAME: kafka.PORT, elasticsearch.NAME: elasticsearch.PORT}
 LOGS: Mapping[str, str] = {kafka.NAME: "kafka.log", elasticsearch.NAME: "elasticsearch.log"}
 
+RACES = 3
+"""Tries to start on ports of our choice: another program may take one before the server listens on it."""
+
 START_LIMIT = 240.0
 ABANDON_LIMIT = 5.0
 POLL = 0.1
@@ -43,12 +46,22 @@ HEAP_MB = 512
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be started where, and as whom. ``wanted``: names to ports, None for any."""
+
+    layout: Layout
+    wanted: Mapping[Name, int | None]
+    line: str | None
+    account: Account | None
+    announce: Announce
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """One server about to be started."""
 
     name: Name
     server: kafka.Kafka | elasticsearch.Elasticsearch
-    java: Java
     version: str
     line: str
     port: int
@@ -67,61 +80,78 @@ class Begun:
     began: float
 
 
-def start(
-    layout: Layout,
-    wanted: Mapping[Name, int | None],
-    line: str | None,
-    account: Account | None,
-    announce: Announce,
-) -> dict[Name, State]:
-    """Start the wanted servers (name to port, None for any) and wait for them. The home's lock must be held.
+def start(order: Order) -> dict[Name, State]:
+    """Start the wanted servers and wait for them. The home's lock must be held.
 
     Raises ConfigError (ports, Java, line), FatalError (download, a server that died or did not become
     ready). On any exception, KeyboardInterrupt included, none of these servers is left running.
     """
-    begun: dict[Name, Begun] = {}
-    try:
-        with chooser(cache() / "ports") as choice:
-            for plan in _plans(layout, wanted, line, account, choice):
-                launch = plan.server.prepare(plan.port, plan.second_port)
-                if plan.line:
-                    layout.line.write_text(plan.line + "\n", encoding="utf-8")
-                with held():
-                    begun[plan.name] = _begin(layout, plan, launch)
-                    process.write_state(layout.state(plan.name), begun[plan.name].state)
-            return _await(layout, begun, announce)
-    except BaseException:
-        abandon(layout, begun)
-        raise
+    for _ in range(RACES):
+        begun: dict[Name, Begun] = {}
+        try:
+            return _started(order, begun)
+        except FatalError as error:
+            abandon(order.layout, begun)
+            if not _outrun(order, begun):
+                raise
+            order.announce(f"Another program took a port meanwhile; starting again ({error})")
+        except BaseException:
+            abandon(order.layout, begun)
+            raise
+    raise FatalError(
+        "Other programs took the chosen ports each time: name ports that are free and try again."
+    )
 
 
-def _plans(
-    layout: Layout,
-    wanted: Mapping[Name, int | None],
-    line: str | None,
-    account: Account | None,
-    choice: Chooser,
-) -> list[Plan]:
-    """All that can fail for want of a program, a Java or a port, before any server is started."""
-    lock = read_lock()
+def _started(order: Order, begun: dict[Name, Begun]) -> dict[Name, State]:
+    """One try of ``start``; ``begun`` takes up each server as soon as it has a process."""
+    layout = order.layout
+    with chooser(cache() / "ports") as choice:
+        for plan in _plans(order, choice):
+            launch = plan.server.prepare(plan.port, plan.second_port)
+            if plan.line:
+                layout.line.write_text(plan.line + "\n", encoding="utf-8")
+            with held():
+                begun[plan.name] = _begin(layout, plan, launch)
+                process.write_state(layout.state(plan.name), begun[plan.name].state)
+        return _await(layout, begun, order.announce)
+
+
+def _outrun(order: Order, begun: Mapping[Name, Begun]) -> bool:
+    """Whether somebody else listens on a port that was chosen, not asked for; our servers are ended."""
+    chosen = [server.state.second_port for server in begun.values()]
+    chosen += [server.state.port for name, server in begun.items() if order.wanted[name] is None]
+    return not all(is_free(port) for port in chosen)
+
+
+def _plans(order: Order, choice: Chooser) -> list[Plan]:
+    """All that can fail for want of a port, a Java or a program, before any server is started."""
+    wanted = order.wanted
+    asked = {name: choice.asked(TITLES[name], port) for name, port in wanted.items() if port is not None}
+    programs = [_program(order, name) for name in NAMES if name in wanted]
     plans = []
-    for name in (name for name in NAMES if name in wanted):
-        before = process.read_state(layout.state(name))
-        asked = wanted[name]
+    # Other ports are chosen last: a download takes minutes.
+    for name, server, version, line in programs:
+        before = process.read_state(order.layout.state(name))
         preferred = [before.port] if before else []
-        port = choice.asked(TITLES[name], asked) if asked else choice.free([*preferred, DEFAULT_PORTS[name]])
+        port = asked[name] if name in asked else choice.free([*preferred, DEFAULT_PORTS[name]])
         second = choice.free([before.second_port] if before else [])
-        server: kafka.Kafka | elasticsearch.Elasticsearch
-        if name == "kafka":
-            bundle, major, java = lock[name], "", choose(search=Search(account))
-            server = kafka.Kafka(tuple(jars(bundle, layout, account)), java, layout, account, _heap_mb(name))
-        else:
-            major, java = choose_line(layout, line, account)
-            bundle = lock[f"{name}-{major}"]
-            distribution = unpacked(bundle, layout, account)
-            server = elasticsearch.Elasticsearch(distribution, java, layout, account, _heap_mb(name))
-        plans.append(Plan(name, server, java, bundle.version, major, port, second))
+        plans.append(Plan(name, server, version, line, port, second))
     return plans
+
+
+def _program(order: Order, name: Name) -> tuple[Name, kafka.Kafka | elasticsearch.Elasticsearch, str, str]:
+    """A server's name, program, version and line."""
+    lock, layout, account = read_lock(), order.layout, order.account
+    if name == "kafka":
+        bundle, java = lock[name], choose(search=Search(account))
+        files = tuple(jars(bundle, layout, account))
+        return name, kafka.Kafka(files, java, layout, account, _heap_mb(name)), bundle.version, ""
+    line, java = choose_line(layout, order.line, account)
+    bundle = lock[f"{name}-{line}"]
+    folder = unpacked(bundle, layout, account)
+    server = elasticsearch.Elasticsearch(folder, java, layout, account, _heap_mb(name))
+    return name, server, bundle.version, line
 
 
 def choose_line(layout: Layout, forced: str | None, account: Account | None) -> tuple[str, Java]:
@@ -171,8 +201,8 @@ def _begin(layout: Layout, plan: Plan, launch: Launch) -> Begun:
         second_port=plan.second_port,
         version=plan.version,
         line=plan.line,
-        java=plan.java.version,
-        java_home=str(plan.java.home),
+        java=plan.server.java.version,
+        java_home=str(plan.server.java.home),
         log=str(layout.logs(name) / LOGS[name]),
     )
     began = time.monotonic()

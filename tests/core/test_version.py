@@ -45,13 +45,13 @@ def test_pure_and_within_what_elasticsearch_takes(
     assert 0 <= version < 2**63 - 1
 
 
-@given(MAYBE, TIMES, MAYBE, MAYBE, OPERATIONS, OPERATIONS)
+@given(MAYBE, TIMES, MAYBE, MAYBE, st.tuples(OPERATIONS, OPERATIONS))
 def test_an_edit_beats_any_operation_and_observation_of_the_older_text(
     older: datetime | None,
     newer: datetime,
     seen: datetime | None,
     created: datetime | None,
-    *operations: int,
+    operations: tuple[int, int],
 ) -> None:
     low, high = operations
     if older is not None and newer - older < timedelta(milliseconds=8):
