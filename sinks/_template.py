@@ -1,11 +1,12 @@
 """The index template: what ships with us, what the server at hand adds, and how it is put there.
 
 Mappings only grow: a new field is added to the indices that exist, a changed one cannot be, and that
-is for a person to decide.
+is for a person to decide; meanwhile it stops no post that fits.
 """
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -13,11 +14,12 @@ from typing import Any
 import msgspec
 from elasticsearch import BadRequestError, Elasticsearch, NotFoundError
 
-from pipeline.core.errors import ConfigError
 from pipeline.core.index_name import alias, undated
 from pipeline.core.settings import ElasticsearchSettings
 from sinks._client import answering, cause_of, request
 from sinks._outcome import said
+
+_log = logging.getLogger("groundswell.sink")
 
 # Above the templates that Elasticsearch brings along, so that none of them claims our names.
 PRIORITY = 500
@@ -55,7 +57,8 @@ def prepare(client: Elasticsearch, settings: ElasticsearchSettings) -> None:
     """Puts the template there, adds missing fields and the alias to the indices that exist, and makes
     the undated one. Harmless when repeated or done by several workers at once.
 
-    Raises ConfigError where an index maps a field otherwise, RetryableError where the server is away.
+    An index that maps a field otherwise keeps it and is told in the log. Raises RetryableError where the
+    server is away, ConfigError where a person has to act first.
     """
     prefix = settings.prefix
     with answering(client):
@@ -122,10 +125,24 @@ def _make_undated(client: Elasticsearch, index: str) -> None:
 
 
 def _grow(client: Elasticsearch, index: str, mappings: dict[str, Any]) -> None:
+    """Adds what can be added. A field that somebody mapped otherwise stays as it is: Elasticsearch refuses
+    the posts that do not fit it, one by one, and all others go on."""
+    fields = mappings["properties"]
     try:
-        client.indices.put_mapping(index=index, properties=mappings["properties"], dynamic="false")
-    except BadRequestError as error:
-        raise ConfigError(
-            f"index {index} maps a field otherwise ({said(cause_of(error))}): run `groundswell rebuild`,"
-            " which makes the index anew from the log"
-        ) from None
+        client.indices.put_mapping(index=index, properties=fields, dynamic="false")
+        return
+    except BadRequestError:
+        pass
+    reasons = []
+    for name, field in fields.items():
+        try:
+            client.indices.put_mapping(index=index, properties={name: field}, dynamic="false")
+        except BadRequestError as error:
+            reasons.append(said(cause_of(error)))
+    _log.error(
+        "index %s maps %d fields otherwise (%s): posts that do not fit are set aside; `groundswell rebuild`"
+        " makes the index anew from the log, `groundswell rejected replay --stage index` then clears the list",
+        index,
+        len(reasons),
+        "; ".join(reasons),
+    )

@@ -48,6 +48,8 @@ class BatchConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.lanes: dict[TP, Lane] = {}
+        # A worker that has failed sets this to 0: what it holds will never be confirmed.
+        self.drain_seconds = DRAIN_SECONDS
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
         """Yields one message a partition and fetch. Replaces Faust's record by record round robin."""
@@ -131,7 +133,7 @@ class BatchConsumer(driver.Consumer):
 
     async def wait_empty(self) -> None:
         """Waits for the batches in agents' hands, then commits. Batches still queued are read again later."""
-        deadline = asyncio.get_running_loop().time() + DRAIN_SECONDS
+        deadline = asyncio.get_running_loop().time() + self.drain_seconds
         while any(lane.taken for lane in self.lanes.values()):
             if asyncio.get_running_loop().time() > deadline:
                 log.warning("batches in hand are not confirmed in time; they will be processed again")

@@ -115,34 +115,39 @@ def documents(  # noqa: PLR0913 - one question, in its parts
     All of one moment, however long the reading takes; close it where it is not read to its end.
     Raises ConfigError, RetryableError.
     """
-    order, query = sort_of(sort), query_of(search)
+    question: Query = {
+        "query": query_of(search),
+        "sort": sort_of(sort),
+        "source": {"includes": list(fields)} if fields else True,
+        "track_total_hits": False,
+        "allow_partial_search_results": False,
+    }
     with _asking(client):
-        opened = client.open_point_in_time(index=index, keep_alive=KEEP, ignore_unavailable=True)
-        point: str = opened["id"]
-        try:
-            after: list[Any] | None = None
-            left = limit
-            while left is None or left > 0:
-                size = PAGE if left is None else min(PAGE, left)
-                answer = client.search(
-                    pit={"id": point, "keep_alive": KEEP},
-                    query=query,
-                    sort=order,
-                    size=size,
-                    search_after=after,
-                    source={"includes": list(fields)} if fields else True,
-                    track_total_hits=False,
-                    allow_partial_search_results=False,
-                )
-                hits = answer["hits"]["hits"]
-                for hit in hits:
-                    yield hit["_source"]
-                if len(hits) < size:
-                    return
-                point, after = answer.get("pit_id", point), hits[-1]["sort"]
-                left = None if left is None else left - len(hits)
-        finally:
-            client.close_point_in_time(id=point)
+        yield from _pages(client, index, question, limit)
+
+
+def _pages(
+    client: Elasticsearch, index: str, question: Query, limit: int | None
+) -> Iterator[Mapping[str, object]]:
+    point = client.open_point_in_time(index=index, keep_alive=KEEP, ignore_unavailable=True)["id"]
+    after: list[Any] | None = None
+    left = limit
+    try:
+        while left is None or left > 0:
+            size = PAGE if left is None else min(PAGE, left)
+            pit = {"id": point, "keep_alive": KEEP}
+            answer = client.search(pit=pit, size=size, search_after=after, **question)
+            # The server may give the same point another name from page to page.
+            point = answer.get("pit_id", point)
+            hits = answer["hits"]["hits"]
+            for hit in hits:
+                yield hit["_source"]
+            if len(hits) < size:
+                return
+            after = hits[-1]["sort"]
+            left = None if left is None else left - len(hits)
+    finally:
+        client.close_point_in_time(id=point)
 
 
 def tally(client: Elasticsearch, index: str, search: Search, by: str) -> list[tuple[object, int]]:

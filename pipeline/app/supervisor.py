@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from pipeline.core.errors import FatalError
+from pipeline.core.errors import ConfigError, FatalError
 
 log = logging.getLogger("groundswell.supervisor")
 
@@ -65,7 +65,7 @@ class _Child:
         os.close(self._lifeline)
         self._process = None
         if status == CONFIG_STATUS:
-            raise FatalError(f"the role {self.role} cannot start; its reason stands above")
+            raise ConfigError(f"the role {self.role} cannot start; its reason stands above")
         self.deaths += 1
         if self.deaths >= DEATHS_IN_A_ROW:
             raise FatalError(
@@ -93,7 +93,8 @@ class _Child:
 def supervise(roles: Sequence[str], arguments: Sequence[str]) -> None:
     """Runs one process a role until SIGTERM or SIGINT. ``arguments`` go before ``--role`` of each.
 
-    Raises FatalError when a role cannot be kept alive. No child is left behind.
+    Raises FatalError when a role cannot be kept alive, ConfigError when one says that its settings are
+    wrong. No child is left behind.
     """
     stop = threading.Event()
     before = {

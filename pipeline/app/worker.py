@@ -153,6 +153,7 @@ class Worker:
         log.info("%s: ending, %d batches in hand", self._role.name, len(self._in_hand))
         if self._over.done():
             # Nothing can be finished: let those who wait for a far side go, so that the end is quick.
+            cast(BatchConsumer, self._app.consumer).drain_seconds = 0.0
             self._stage.close()
         starting.cancel()
         stopping.cancel()

@@ -87,20 +87,23 @@ def _permits(test: str, paths: Iterable[Path], account: Account | None) -> bool:
     return switched.returncode == 0
 
 
-def open_to(home: Path, account: Account | None) -> None:
-    """Make ``home`` (and never its parents) enterable by the account.
+def make_home(home: Path, account: Account | None) -> None:
+    """Make ``home`` if need be: private to its user, or enterable by the account; never touches its parents.
 
-    Raises ConfigError naming the directory that bars the way.
+    Raises ConfigError naming the directory that bars the account's way, and then has made nothing.
     """
-    if account is None or can_enter(home, account):
-        return
-    for parent in reversed(home.resolve().parents):
-        if not can_enter(parent, account):
-            raise ConfigError(
-                f"The servers run as {account.name}, who may not enter {parent}: set GROUNDSWELL_HOME to a "
-                f"directory outside it, or run `chmod o+x {parent}`."
-            )
-    home.chmod(home.stat().st_mode | 0o001)
+    if account is not None:
+        for parent in reversed(home.resolve().parents):
+            if parent.exists() and not can_enter(parent, account):
+                raise ConfigError(
+                    f"The servers run as {account.name}, who may not enter {parent}: set GROUNDSWELL_HOME to "
+                    f"a directory outside it, or run `chmod o+x {parent}`."
+                )
+    if not home.exists():
+        open_folder(home.parent)
+        home.mkdir(mode=0o700)
+    if account is not None and not can_enter(home, account):
+        home.chmod(home.stat().st_mode | 0o011)
 
 
 def give(directory: Path, account: Account | None) -> None:

@@ -19,7 +19,7 @@ import msgspec
 
 from pipeline.core.errors import ConfigError, FatalError
 from pipeline.embedded import process
-from pipeline.embedded.account import Account, account_for, give, open_folder, open_to
+from pipeline.embedded.account import Account, account_for, give, make_home, open_folder
 from pipeline.embedded.home import Layout
 from pipeline.embedded.interrupts import terminable
 from pipeline.embedded.locks import locked
@@ -151,8 +151,7 @@ def _bring_up(
     _check(layout.home)
     with terminable(), _usable(layout.home):
         account = account_for(layout.home)
-        _make(layout.home, account is not None)
-        open_to(layout.home, account)
+        make_home(layout.home, account)
         with _alone(layout, announce):
             states = _already_up(layout, wanted, line, announce)
             missing = {name: port for name, port in wanted.items() if name not in states}
@@ -223,13 +222,6 @@ def _check(home: Path) -> None:
         raise ConfigError(
             f"The path {str(home)!r} contains {bad[0]!r}, which Kafka cannot take: set GROUNDSWELL_HOME."
         )
-
-
-def _make(home: Path, shared: bool) -> None:
-    """Make the home: private to its user, or enterable by the servers' own user when they run as another."""
-    if not home.exists():
-        home.mkdir(parents=True)
-        home.chmod(0o711 if shared else 0o700)
 
 
 def _make_folders(layout: Layout, names: Iterable[Name], account: Account | None) -> None:

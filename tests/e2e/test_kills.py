@@ -21,20 +21,13 @@ from pipeline.app.topics import admin_client, topics_of
 from pipeline.embedded.servers import kill, start_elasticsearch, start_kafka
 from testkit.installation import Installation, rows_of
 from testkit.unruly import Mix, lines_of, unruly
+from testkit.waiting import until
 
 MIX = Mix(edits=300, deletions=40, repeats=300, invalid=20)
 POSTS = 3000
 RATE = "700"  # a second: slow enough for a death to fall into the middle
 
 Posts = Callable[[int], list[dict[str, Any]]]
-
-
-def until(what: Callable[[], bool], limit: float = 60, why: str = "") -> None:
-    """Waits for it."""
-    deadline = time.monotonic() + limit
-    while not what():
-        assert time.monotonic() < deadline, f"not within {limit:.0f} s: {why}"
-        time.sleep(0.1)
 
 
 def passed(installation: Installation) -> int:

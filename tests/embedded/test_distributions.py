@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import ConfigError
-from pipeline.embedded.account import Account, account_for, can_enter, can_read, create, give, open_to
+from pipeline.embedded.account import Account, account_for, can_enter, can_read, create, give, make_home
 from pipeline.embedded.artifacts import Bundle
 from pipeline.embedded.distributions import jars, unpacked
 from pipeline.embedded.home import Layout
@@ -104,20 +104,26 @@ def test_where_the_cache_is_barred_copies_go_below_the_home(
 @root_only
 def test_a_barred_parent_is_named_with_the_way_out(tmp_path: Path, nobody: Account) -> None:
     home = tmp_path / "home"
-    home.mkdir()
     barred = next(parent for parent in reversed(home.parents) if parent.stat().st_mode & 0o001 == 0)
     with pytest.raises(ConfigError) as caught:
-        open_to(home, nobody)
+        make_home(home, nobody)
     assert f"who may not enter {barred}: set GROUNDSWELL_HOME to a directory outside it" in str(caught.value)
     assert barred.stat().st_mode & 0o001 == 0
+    assert not home.exists()
+
+
+def test_a_home_of_ones_own_is_private(tmp_path: Path) -> None:
+    make_home(tmp_path / "home", None)
+    assert (tmp_path / "home").stat().st_mode & 0o777 == 0o700
 
 
 @root_only
 def test_only_the_home_itself_is_opened(open_folder: Path, nobody: Account) -> None:
     home = open_folder / "home"
     home.mkdir(mode=0o700)
-    open_to(home, nobody)
-    assert home.stat().st_mode & 0o777 == 0o701
+    make_home(home, nobody)
+    assert home.stat().st_mode & 0o777 == 0o711
+    assert can_enter(home, nobody)
 
 
 @root_only

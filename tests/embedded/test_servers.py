@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -222,6 +223,29 @@ def test_a_taken_port_is_refused_before_anything_starts(addresses: Addresses, ho
         with pytest.raises(ConfigError, match=rf"Port {port} for Kafka is taken by .* \(pid {os.getpid()}\)"):
             servers.up(home, kafka_port=port)
     assert processes(home) == []
+
+
+def test_a_port_that_another_program_takes_meanwhile_is_given_up(addresses: Addresses, home: Path) -> None:
+    said: list[str] = []
+    with socket.socket() as thief:
+
+        def steal() -> None:
+            while (kafka := servers.status(home)[0]).state != "starting":
+                time.sleep(0.01)
+            assert kafka.port is not None
+            thief.bind(("127.0.0.1", kafka.port))
+            thief.listen(1)
+
+        stealing = threading.Thread(target=steal)
+        stealing.start()
+        address = servers.start_kafka(home, announce=said.append)
+        stealing.join()
+        stolen = thief.getsockname()[1]
+    assert address != f"127.0.0.1:{stolen}"
+    assert said[0].startswith(
+        "Another program took a port meanwhile; starting again (Kafka stopped while starting"
+    )
+    assert servers.stop(home, "kafka")
 
 
 def test_the_data_of_9_are_kept_from_8(addresses: Addresses, home: Path) -> None:

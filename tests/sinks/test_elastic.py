@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from pipeline.core.errors import ConfigError, RetryableError
+from pipeline.core.errors import RetryableError
 from sinks._template import template_for
 from sinks.elastic import build, drop, encode, prepare
 
@@ -90,12 +90,22 @@ def test_a_refused_state_leaves_the_one_before_it(store: Any) -> None:
     assert hit["_source"]["text"] == "good"
 
 
-def test_a_mapping_that_cannot_grow_is_told(store: Any) -> None:
-    store.client.indices.create(
-        index=f"{store.prefix}-posts-2026.04", mappings={"properties": {"sentiment": {"type": "keyword"}}}
+def test_a_mapping_that_cannot_grow_is_told_and_stops_nothing_else(
+    store: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    index = f"{store.prefix}-posts-2026.04"
+    store.client.indices.create(index=index, mappings={"properties": {"sentiment": {"type": "keyword"}}})
+    prepare(store.client, store.settings)
+    [told] = [record.getMessage() for record in caplog.records if record.name == "groundswell.sink"]
+    assert told.startswith(
+        f"index {index} maps 1 fields otherwise (can't merge a non object mapping [sentiment]"
     )
-    with pytest.raises(ConfigError, match=rf"index {store.prefix}-posts-2026.04 .*run `groundswell rebuild`"):
-        prepare(store.client, store.settings)
+    assert "`groundswell rebuild`" in told
+    mapping = store.client.indices.get_mapping(index=index)[index]["mappings"]
+    assert mapping["dynamic"] == "false"
+    assert mapping["properties"]["sentiment"] == {"type": "keyword"}
+    assert mapping["properties"]["deleted"] == {"type": "boolean"}
+    assert f"{store.prefix}-posts" in store.client.indices.get_alias(index=index)[index]["aliases"]
 
 
 def test_prepare_adds_fields_and_the_alias_to_an_index_of_before(store: Any) -> None:
