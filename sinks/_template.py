@@ -125,14 +125,17 @@ def _make_undated(client: Elasticsearch, index: str) -> None:
 
 
 def _grow(client: Elasticsearch, index: str, mappings: dict[str, Any]) -> None:
-    """Adds what can be added. A field that somebody mapped otherwise stays as it is: Elasticsearch refuses
+    """Adds what can be added. A field mapped otherwise stays as it is: Elasticsearch refuses
     the posts that do not fit it, one by one, and all others go on."""
     fields = mappings["properties"]
     try:
         client.indices.put_mapping(index=index, properties=fields, dynamic="false")
-        return
     except BadRequestError:
-        pass
+        _grow_one_by_one(client, index, fields)
+
+
+def _grow_one_by_one(client: Elasticsearch, index: str, fields: dict[str, Any]) -> None:
+    """For an index where some fields do not fit: the others are added, and the log names those."""
     reasons = []
     for name, field in fields.items():
         try:
@@ -141,7 +144,7 @@ def _grow(client: Elasticsearch, index: str, mappings: dict[str, Any]) -> None:
             reasons.append(said(cause_of(error)))
     _log.error(
         "index %s maps %d fields otherwise (%s): posts that do not fit are set aside; `groundswell rebuild`"
-        " makes the index anew from the log, `groundswell rejected replay --stage index` then clears the list",
+        " makes the index anew from the log, then `groundswell rejected replay --stage index` clears the list",
         index,
         len(reasons),
         "; ".join(reasons),

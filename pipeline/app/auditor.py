@@ -11,12 +11,13 @@ from pipeline.app.audit import Document, Emitted, Finding, Ledger, Refusals, Tak
 from pipeline.app.index_reader import documents
 from pipeline.app.log_reader import read_topic
 from pipeline.app.offsets import Span, spans
+from pipeline.app.rejections import told
 from pipeline.app.site import group
 from pipeline.app.topics import Topics, admin_client, topics_of
 from pipeline.core.errors import RejectedError
 from pipeline.core.event import decode_event
 from pipeline.core.post import decode_post
-from pipeline.core.rejection import Rejection, decode_rejection, payload_of, rejection_id
+from pipeline.core.rejection import Rejection, Strike, payload_of, rejection_id
 from pipeline.core.settings import Settings
 from pipeline.core.version import version_of
 
@@ -87,19 +88,22 @@ class Auditor(Struct, frozen=True):
         return emitted
 
     def _refusals(self, topics: Topics) -> Refusals:
+        newest: dict[str, tuple[int, str, tuple[str, int] | None]] = {}
+        struck: dict[str, int] = {}
+        for offset, entry in told(self.bootstrap, topics):
+            if isinstance(entry, Strike):
+                struck[entry.id] = max(entry.offset, struck.get(entry.id, -1))
+            else:
+                newest[entry.id] = offset, entry.stage, _state_of(entry)
         refusals = Refusals(ids=set(), states=set(), before=set())
-        for portion in read_topic(self.bootstrap, topics.rejected.name):
-            for record in portion:
-                if record.value is None:
-                    refusals.ids.discard(record.key.decode())
-                    refusals.before.discard(record.key.decode())
-                    continue
-                rejection = decode_rejection(record.value)
-                refusals.ids.add(rejection.id)
-                if rejection.stage in ("replay", "collect"):
-                    refusals.before.add(rejection.id)
-                elif (state := _state_of(rejection)) is not None:
-                    refusals.states.add(state)
+        for id, (offset, stage, state) in newest.items():
+            if offset <= struck.get(id, -1):
+                continue
+            refusals.ids.add(id)
+            if stage in ("replay", "collect"):
+                refusals.before.add(id)
+            elif state is not None:
+                refusals.states.add(state)
         return refusals
 
     def _documents(self) -> tuple[dict[str, Document], list[Finding]]:

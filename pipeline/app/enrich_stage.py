@@ -7,31 +7,44 @@ batches follow each other, and up to a few wait together for Kafka's confirmatio
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.app.batch_driver import RecordBatch
+from pipeline.app.changes import as_record
 from pipeline.app.producer import Producer, Record, too_big
 from pipeline.app.refusal import refuse
 from pipeline.app.topics import Topics
 from pipeline.core.errors import RejectedError
 from pipeline.core.event import encode_event
+from pipeline.core.ledger import Lane
+from pipeline.core.newest import Newest
 from pipeline.core.post import Post, decode_post
 from pipeline.core.process import Chain
+from pipeline.core.version import version_of
 
 Counts = tuple[int, int]
-"""How many records of a batch became events, and how many rejections."""
+"""How many records of a batch are dealt with, and how many were rejected."""
 
 
 class EnrichStage:
     """Takes batches of the posts topic; one instance a process."""
 
-    def __init__(
-        self, chain: Chain, producer: Producer, topics: Topics, prefix: str, clock: Callable[[], datetime]
+    def __init__(  # noqa: PLR0913 - the stage's collaborators, each handed in once
+        self,
+        chain: Chain,
+        producer: Producer,
+        topics: Topics,
+        *,
+        prefix: str,
+        clock: Callable[[], datetime],
+        load: Callable[[int], Newest],
     ) -> None:
         self._chain = chain
+        self._load = load
+        self._lanes: dict[int, tuple[Lane, Newest]] = {}
         self._producer = producer
         self._topics = topics
         self._prefix = prefix
@@ -51,21 +64,38 @@ class EnrichStage:
         return asyncio.ensure_future(finish())
 
     def _work(self, batch: RecordBatch) -> tuple[Future[None], Counts]:
-        records, counts = self.results(batch)
+        records, counts = self.results(batch.records, self._newest(batch))
         return self._producer.send(records), counts
 
-    def results(self, batch: RecordBatch) -> tuple[list[Record], Counts]:
-        """The records to send for a batch: one event or one rejection for each of its records."""
+    def _newest(self, batch: RecordBatch) -> Newest:
+        """The memory of the partition, read anew with each assignment: another may have held it meanwhile."""
+        lane, newest = self._lanes.get(batch.partition, (None, None))
+        if lane is not batch.lane or newest is None:
+            newest = self._load(batch.partition)
+            self._lanes[batch.partition] = (batch.lane, newest)
+        return newest
+
+    def results(self, fetched: Sequence[Any], newest: Newest) -> tuple[list[Record], Counts]:
+        """The records to send for what was fetched of a partition: of each an event, or a rejection, or
+        nothing where a newer state of the post is out already."""
         now = self._clock()
         posts: list[Post] = []
         sources: list[Any] = []
         refused: list[Record] = []
-        for record in batch.records:
+        changes: list[Record] = []
+        for record in fetched:
             try:
-                posts.append(decode_post(record.value or b""))
-                sources.append(record)
+                post = decode_post(record.value or b"")
             except RejectedError as error:
                 refused.append(refuse(record, error, "enrich", self._topics, now))
+                continue
+            version = version_of(post)
+            if not newest.admits(post.id, version):
+                continue
+            if newest.note(post.id, version):
+                changes.append(as_record(post.id, version, self._topics))
+            posts.append(post)
+            sources.append(record)
         observed = [datetime.fromtimestamp(record.timestamp / 1000, UTC) for record in sources]
         outcomes = self._chain.process(posts, observed, prefix=self._prefix, now=now)
         events: list[Record] = []
@@ -81,7 +111,7 @@ class EnrichStage:
                 refused.append(refuse(record, too_long, "enrich", self._topics, now))
                 continue
             events.append(Record(self._topics.events.name, key, value))
-        return events + refused, (len(events), len(refused))
+        return changes + events + refused, (len(fetched) - len(refused), len(refused))
 
     def close(self) -> None:
         """Ends the thread; a batch that Kafka does not take now is enriched again next time."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
-from elasticsearch import ApiError, Elasticsearch, NotFoundError, TransportError
+from elasticsearch import Elasticsearch, NotFoundError
 
 from pipeline.app.audit import Document
-from pipeline.core.errors import RetryableError
 from pipeline.core.index_name import alias
+from sinks.elastic import answering
 
 _PAGE = 10_000
 _KEEP = "2m"
@@ -18,18 +19,14 @@ _KEEP = "2m"
 def documents(client: Elasticsearch, prefix: str) -> Iterator[tuple[str, Document]]:
     """Id and document of every post in the index, once an index. An absent index has none.
 
-    Raises RetryableError when Elasticsearch is away.
+    Raises RetryableError when Elasticsearch is away, ConfigError when it refuses us.
     """
-    try:
+    with answering(client), suppress(NotFoundError):
         client.indices.refresh(index=f"{alias(prefix)}-*")
         talkative = {hit["_id"] for hit in _scan(client, prefix, _STUB_WITH_TEXT)}
         for hit in _scan(client, prefix, {"match_all": {}}):
             deleted = hit.get("fields", {}).get("deleted", [False])[0]
             yield hit["_id"], Document(hit["_version"], hit["_index"], deleted, hit["_id"] in talkative)
-    except NotFoundError:
-        return
-    except (TransportError, ApiError) as error:
-        raise RetryableError(f"Elasticsearch could not be read: {error}") from error
 
 
 # What a stub must not hold any more.

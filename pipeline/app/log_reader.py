@@ -32,8 +32,8 @@ class LogRecord(Struct, frozen=True):
     value: bytes | None
 
 
-def read_topic(bootstrap: str, topic: str) -> Iterator[list[LogRecord]]:
-    """Portions of consecutive records of all partitions, each partition in order.
+def read_topic(bootstrap: str, topic: str, partition: int | None = None) -> Iterator[list[LogRecord]]:
+    """Portions of consecutive records of one partition or of all, each partition in order.
 
     Raises RetryableError when Kafka is away or falls silent. A topic that is not there has no records.
     """
@@ -49,15 +49,15 @@ def read_topic(bootstrap: str, topic: str) -> Iterator[list[LogRecord]]:
         logger=log,
     )
     try:
-        yield from _read(consumer, topic)
+        yield from _read(consumer, topic, partition)
     except KafkaException as error:
         raise RetryableError(f"Kafka at {bootstrap} did not give the topic {topic}: {error}") from error
     finally:
         consumer.close()
 
 
-def _read(consumer: Consumer, topic: str) -> Iterator[list[LogRecord]]:
-    open_ends = _ends(consumer, topic)
+def _read(consumer: Consumer, topic: str, partition: int | None) -> Iterator[list[LogRecord]]:
+    open_ends = _ends(consumer, topic, partition)
     consumer.assign([TopicPartition(topic, number, first) for number, (first, _) in open_ends.items()])
     waiting = set(open_ends)
     heard = time.monotonic()
@@ -87,11 +87,11 @@ def _read(consumer: Consumer, topic: str) -> Iterator[list[LogRecord]]:
             yield portion
 
 
-def _ends(consumer: Consumer, topic: str) -> dict[int, tuple[int, int]]:
+def _ends(consumer: Consumer, topic: str, partition: int | None) -> dict[int, tuple[int, int]]:
     """Partition number to first offset and the offset after the last, of those that hold anything."""
     described = consumer.list_topics(topic, timeout=10).topics[topic]
     ends = {}
-    for number in described.partitions:
+    for number in described.partitions if partition is None else [partition]:
         first, after = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
         if after > first:
             ends[number] = (first, after)

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from pipeline.app import health
+from pipeline.app.changes import load
 from pipeline.app.collectors import Collectors
 from pipeline.app.configuration import elasticsearch_url
 from pipeline.app.cursors import CursorStore
@@ -83,7 +84,15 @@ async def _topics(site: Site) -> Topics:
 async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     producer = Producer(site.bootstrap, client_id="groundswell-enrich")
     prefix = site.settings.elasticsearch.prefix
-    stage = EnrichStage(build_chain(site.settings), producer, topics, prefix, now)
+    patience = site.patience("kafka")
+    stage = EnrichStage(
+        build_chain(site.settings),
+        producer,
+        topics,
+        prefix=prefix,
+        clock=now,
+        load=lambda partition: patience.insist(lambda: load(site.bootstrap, topics, partition)),
+    )
     await _work(
         site, Role("enrich", topics.posts.name, group(site.settings, "enrich")), stage, producer, stop
     )

@@ -1,7 +1,8 @@
 """The parent of the roles' processes: starts them, starts them anew when they die, ends them together.
 
-A role that dies is started again with longer and longer rests; one that dies too often in a row ends
-the whole tree with status 1, for whoever supervises the supervisor to see.
+A role that dies is started again with longer and longer rests, for as long as it takes, and the other
+roles work on meanwhile: a bad day of Elasticsearch never stops collection. Only a role that refuses its
+settings on its very first start ends the whole tree, for then a person is looking.
 """
 
 from __future__ import annotations
@@ -15,16 +16,15 @@ import threading
 import time
 from collections.abc import Sequence
 
-from pipeline.core.errors import ConfigError, FatalError
+from pipeline.core.errors import ConfigError
 
 log = logging.getLogger("groundswell.supervisor")
 
 # A process that has lived this long counts as healthy again.
 HEALTHY_SECONDS = 60.0
-DEATHS_IN_A_ROW = 8
-LONGEST_REST = 30.0
+LONGEST_REST = 60.0
 STOP_SECONDS = 45.0
-# What `run` answers for a wrong setting: to start again would not mend it.
+# What `run` answers for a wrong setting.
 CONFIG_STATUS = 2
 
 
@@ -36,6 +36,7 @@ class _Child:
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
         self._lifeline = -1
+        self._lives = 0
         self._born = 0.0
         self.deaths = 0
         self.not_before = 0.0
@@ -49,6 +50,7 @@ class _Child:
             start_new_session=True,
         )
         os.close(theirs)
+        self._lives += 1
         self._born = time.monotonic()
 
     def check(self, now: float) -> None:
@@ -64,13 +66,9 @@ class _Child:
             return
         os.close(self._lifeline)
         self._process = None
-        if status == CONFIG_STATUS:
+        if status == CONFIG_STATUS and self._lives == 1:
             raise ConfigError(f"the role {self.role} cannot start; its reason stands above")
         self.deaths += 1
-        if self.deaths >= DEATHS_IN_A_ROW:
-            raise FatalError(
-                f"the role {self.role} died {self.deaths} times in a row; its reasons stand above"
-            )
         rest = min(0.5 * 2 ** (self.deaths - 1), LONGEST_REST)
         self.not_before = now + rest
         log.error("the role %s died with status %d; starting it again in %.1f s", self.role, status, rest)
@@ -93,8 +91,7 @@ class _Child:
 def supervise(roles: Sequence[str], arguments: Sequence[str]) -> None:
     """Runs one process a role until SIGTERM or SIGINT. ``arguments`` go before ``--role`` of each.
 
-    Raises FatalError when a role cannot be kept alive, ConfigError when one says that its settings are
-    wrong. No child is left behind.
+    Raises ConfigError when a role refuses its settings at its first start. No child is left behind.
     """
     stop = threading.Event()
     before = {

@@ -34,10 +34,11 @@ class Topics(Struct, frozen=True):
 
     posts: Topic
     events: Topic
+    changes: Topic
     rejected: Topic
 
     def all(self) -> tuple[Topic, ...]:
-        return (self.posts, self.events, self.rejected)
+        return (self.posts, self.events, self.changes, self.rejected)
 
 
 def topics_of(kafka: KafkaSettings) -> Topics:
@@ -50,6 +51,7 @@ def topics_of(kafka: KafkaSettings) -> Topics:
     return Topics(
         posts=Topic(f"{kafka.prefix}.posts", {**posts, **size, **segment}),
         events=Topic(f"{kafka.prefix}.events", {"cleanup.policy": "compact", **compact, **size, **segment}),
+        changes=Topic(f"{kafka.prefix}.changes", {"cleanup.policy": "compact", **size, **segment}),
         rejected=Topic(f"{kafka.prefix}.rejected", {**rejected, **compact, **size, **segment}),
     )
 

@@ -58,9 +58,8 @@ def run_show(args: argparse.Namespace) -> int:
     bootstrap, topics = _place(args)
     entries = chosen(standing(bootstrap, topics), ids=[args.id])
     if len(entries) != 1:
-        raise ConfigError(
-            f"{len(entries) or 'no'} rejections begin with `{args.id}`; see `groundswell rejected list`"
-        )
+        found = f"{len(entries)} rejections begin" if entries else "no rejection begins"
+        raise ConfigError(f"{found} with `{args.id}`; see `groundswell rejected list`")
     entry = entries[0]
     for name, value in _row(entry.rejection, entry.attempts).items():
         print(f"{name:<12} {plain(str(value))}")
@@ -78,6 +77,10 @@ def run_replay(args: argparse.Namespace) -> int:
         raise ConfigError("say which: an ID, --reason, --stage or --all")
     bootstrap, topics = _place(args)
     entries = chosen(standing(bootstrap, topics), ids=args.ids, reason=args.reason, stage=args.stage)
+    if args.ids and not entries:
+        raise ConfigError(
+            f"no rejection begins with `{'`, `'.join(args.ids)}`; see `groundswell rejected list`"
+        )
     stuck = 0
 
     def report(rejection: Rejection, reason: str) -> None:

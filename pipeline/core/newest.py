@@ -1,0 +1,35 @@
+"""Which states of posts may still be published: never an older one after a newer.
+
+The log of events is compacted: of each post it keeps the record that came last, whatever its version. An
+old text that arrives after its edit, or after its deletion, must therefore not follow it there, or the
+log would end with what somebody took back. Only posts that were ever changed need to be remembered, for
+an unchanged post has nothing older. Pure: where the memory is kept is the shell's affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+# The bits of a version below the edit and the operation: a mere observation is no change.
+_OBSERVATION_BITS = 8
+
+
+class Newest:
+    """The newest published version of every changed post of one partition."""
+
+    def __init__(self, known: Mapping[str, int] | None = None) -> None:
+        self._versions = dict(known or {})
+
+    def admits(self, post_id: str, version: int) -> bool:
+        """Whether this state may be published: False when a newer change of the post already was."""
+        return version >= self._versions.get(post_id, 0)
+
+    def note(self, post_id: str, version: int) -> bool:
+        """Remembers a published state; True when it is a change that must be kept beyond this process."""
+        if not version >> _OBSERVATION_BITS or self._versions.get(post_id) == version:
+            return False
+        self._versions[post_id] = version
+        return True
+
+    def __len__(self) -> int:
+        return len(self._versions)
