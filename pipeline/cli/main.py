@@ -7,6 +7,7 @@ import what is heavy only when they run, so that ``--help`` answers at once.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -31,6 +32,14 @@ COMMANDS = (
 )
 
 
+class _Version(argparse.Action):
+    """Looked up only when asked for: a checkout that is not installed has none."""
+
+    def __call__(self, *_: object, **__: object) -> None:
+        print(f"groundswell {version('groundswell')}")
+        raise SystemExit(0)
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     top = argparse.ArgumentParser(
@@ -38,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
         description="Social listening: posts in, enriched, routed and searchable.",
         epilog="GROUNDSWELL_HOME holds all state of an installation; settings have GROUNDSWELL_ variables.",
     )
-    top.add_argument("--version", action="version", version=f"groundswell {version('groundswell')}")
+    top.add_argument("--version", action=_Version, nargs=0, help="say which version this is, and end")
     top.add_argument(
         "--config",
         metavar="FILE",
@@ -53,6 +62,10 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status: 0 done, 1 failed while running, 2 wrong call or settings."""
     args = parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that is not UTF-8 shows what it can of a post; it must not end the command.
+            stream.reconfigure(errors="backslashreplace")
     try:
         status: int = args.run(args)
         sys.stdout.flush()

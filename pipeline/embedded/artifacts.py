@@ -129,6 +129,9 @@ def _fetch_missing(bundle: Bundle, root: Path, download: Download) -> None:
         # Largest first: otherwise the last thread is left alone with the biggest file.
         order = sorted(missing, key=lambda artifact: -artifact.size)
         list(pool.map(lambda artifact: _fetch_one(artifact, root, partial, download, progress), order))
+    except BaseException:
+        progress.cancel()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
         progress.close()
@@ -141,7 +144,8 @@ def _fetch_one(artifact: Artifact, root: Path, partial: Path, download: Download
         try:
             file = download(artifact, folder, progress)
         except OSError as error:
-            if attempt == ATTEMPTS or error.errno in (errno.ENOSPC, errno.EDQUOT):
+            hopeless = isinstance(error, InterruptedError) or error.errno in (errno.ENOSPC, errno.EDQUOT)
+            if hopeless or attempt == ATTEMPTS:
                 raise
             continue
         if intact(file, artifact):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import random
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -38,7 +39,7 @@ def is_free(port: int) -> bool:
 class Chooser:
     """Chooses ports and keeps them from other starters of this user until the servers listen on them."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, folder: Path | None, stack: ExitStack) -> None:
         self._folder, self._stack = folder, stack
 
     def asked(self, title: str, port: int) -> int:
@@ -65,6 +66,8 @@ class Chooser:
     def _reserved(self, port: int) -> bool:
         if not is_free(port):
             return False
+        if self._folder is None:
+            return True
         file = self._stack.enter_context((self._folder / str(port)).open("ab"))
         try:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -76,9 +79,12 @@ class Chooser:
 @contextmanager
 def chooser(folder: Path) -> Iterator[Chooser]:
     """Reservations are locked files in ``folder``, until the block ends: a server takes seconds to listen."""
-    folder.mkdir(parents=True, exist_ok=True)
+    # A cache may be given ready-made and read-only; a start that loses a port is tried again anyway.
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    writable = folder.is_dir() and os.access(folder, os.W_OK)
     with ExitStack() as stack:
-        yield Chooser(folder, stack)
+        yield Chooser(folder if writable else None, stack)
 
 
 def holder(port: int) -> str:

@@ -33,6 +33,7 @@ class Progress:
         self._bytes_done = self._files_done = 0
         self._begun = time.monotonic()
         self._drawn = 0.0
+        self._cancelled = False
         self._write(f"Downloading {title}: {files} file{'s' * (files != 1)}, {megabytes(size)}", end="\n")
 
     @contextmanager
@@ -53,6 +54,10 @@ class Progress:
             self._add(-received)
             raise
 
+    def cancel(self) -> None:
+        """Break off all downloads at their next bytes: their threads would otherwise be waited for."""
+        self._cancelled = True
+
     def file_done(self) -> None:
         with self._lock:
             self._files_done += 1
@@ -67,6 +72,8 @@ class Progress:
     def _add(self, count: int) -> None:
         with self._lock:
             self._bytes_done += count
+            if self._cancelled and count > 0:
+                raise InterruptedError("cancelled")
             if self._terminal and time.monotonic() - self._drawn > REDRAW:
                 self._drawn = time.monotonic()
                 size = f"{megabytes(self._bytes_done)} of {megabytes(self._size)}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -54,6 +56,8 @@ class Repository:
         self.served: Counter[str] = Counter()
         self.truncate: Counter[str] = Counter()
         """File name to the number of times that it is yet to be cut off half way."""
+        self.pause = 0.0
+        """Seconds between two kilobytes."""
 
     def add(self, name: str, content: bytes, packaging: str = "jar") -> Artifact:
         """Put a file at ``org.example:NAME:1.0`` and return the lock's entry for it."""
@@ -86,7 +90,10 @@ class _Handler(SimpleHTTPRequestHandler):
             self.repository.truncate[path.name] -= 1
             content = content[: len(content) // 2]
             self.close_connection = True
-        self.wfile.write(content)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            for start in range(0, len(content), 1000 if self.repository.pause else len(content)):
+                self.wfile.write(content[start : start + 1000] if self.repository.pause else content)
+                time.sleep(self.repository.pause)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Says nothing."""

@@ -7,8 +7,10 @@ import errno
 import io
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections import namedtuple
 from pathlib import Path
 
@@ -22,6 +24,10 @@ from pipeline.embedded.progress import Progress
 
 from .conftest import Repository
 
+PROGRAM = (
+    "import sys; from pathlib import Path; from pipeline.embedded.artifacts import fetch, read_lock;"
+    "print(len(fetch(read_lock(Path(sys.argv[1]))['example'])))"
+)
 Usage = namedtuple("Usage", "total used free")
 
 
@@ -125,14 +131,27 @@ def test_two_processes_at_once_fetch_each_file_once(repository: Repository, tmp_
     bundle = repository.bundle(*(repository.add(f"part{n}", os.urandom(400_000)) for n in range(12)))
     lock = tmp_path / "lock.json"
     lock.write_bytes(msgspec.json.encode({"example": bundle}))
-    program = (
-        "import sys; from pathlib import Path; from pipeline.embedded.artifacts import fetch, read_lock;"
-        "print(len(fetch(read_lock(Path(sys.argv[1]))['example'])))"
-    )
-    command = [sys.executable, "-c", program, str(lock)]
+    command = [sys.executable, "-c", PROGRAM, str(lock)]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) for _ in range(2)]
     assert [process.communicate(timeout=60)[0] for process in both] == [b"12\n", b"12\n"]
     assert set(repository.served.values()) == {1}
+
+
+def test_an_interrupted_download_ends_at_once_and_leaves_nothing(
+    repository: Repository, tmp_path: Path
+) -> None:
+    bundle = repository.bundle(*(repository.add(f"part{n}", os.urandom(2_000_000)) for n in range(3)))
+    repository.pause = 0.02
+    lock = tmp_path / "lock.json"
+    lock.write_bytes(msgspec.json.encode({"example": bundle}))
+    child = subprocess.Popen([sys.executable, "-c", PROGRAM, str(lock)], stderr=subprocess.PIPE)
+    while repository.served.total() < 3:
+        time.sleep(0.02)
+    child.send_signal(signal.SIGINT)
+    _, complaint = child.communicate(timeout=10)
+    assert b"KeyboardInterrupt" in complaint
+    assert not list((tmp_path / "cache").rglob("*.jar"))
+    assert not (tmp_path / "cache" / "partial").exists()
 
 
 def test_the_lock_lists_kafkas_closure_with_a_log_backend_and_both_lines() -> None:

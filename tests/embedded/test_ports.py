@@ -60,6 +60,12 @@ def test_a_chosen_port_is_kept_from_other_starters_until_the_end(tmp_path: Path)
         assert later.asked("Kafka", port) == port
 
 
+def test_without_a_place_for_reservations_ports_are_chosen_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with chooser(tmp_path / "file" / "ports") as choice:
+        assert choice.free() in RANGE
+
+
 def test_a_port_with_dead_connections_counts_as_free() -> None:
     with socket.socket() as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
