@@ -64,8 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser().parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A terminal that is not UTF-8 shows what it can of a post; it must not end the command.
-            stream.reconfigure(errors="backslashreplace")
+            # Files and pipes get UTF-8 whatever the locale; a terminal that is none shows what it can.
+            encoding = stream.encoding if stream.isatty() else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
     try:
         status: int = args.run(args)
         sys.stdout.flush()
