@@ -52,16 +52,19 @@ class Installation:
         self.prefix = prefix
         self.client: Elasticsearch = client_for(self.settings.elasticsearch, elasticsearch)
         self._daemons: list[Daemon] = []
+        self._started: list[subprocess.Popen[bytes]] = []
 
     def start(self, *arguments: str, stdin: int | None = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
-        """A command of `groundswell` in the background."""
-        return subprocess.Popen(
+        """A command of `groundswell` in the background; ended by :meth:`close` at the latest."""
+        process = subprocess.Popen(
             [sys.executable, "-m", "pipeline.cli.main", *arguments],
             env={**os.environ, **self.environ},
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+        self._started.append(process)
+        return process
 
     def command(self, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         """A command of `groundswell`, run to its end."""
@@ -125,6 +128,10 @@ class Installation:
 
     def close(self) -> None:
         """Ends what still runs and lets go of the client."""
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
         for daemon in self._daemons:
             if daemon.pid is not None:
                 daemon.stop()

@@ -58,14 +58,18 @@ class IndexStage:
     def _write(self, batch: RecordBatch) -> Counts:
         events, sources, refused = self._decode(batch)
         outcomes = self._patience.insist(lambda: self._sink.write(events))
-        for record, reason in zip(sources, outcomes, strict=True):
+        for event, record, reason in zip(events, sources, outcomes, strict=True):
             if reason is not None:
-                refused.append(
-                    refuse(record, RejectedError(reason, "index"), "index", self._topics, self._clock())
-                )
+                refused.append(self._refuse(event, record, reason))
         # Set aside for good before the batch counts as done.
         self._producer.deliver(refused)
         return len(batch.records) - len(refused), len(refused)
+
+    def _refuse(self, event: Event, record: Any, reason: str) -> Record:
+        # An event that is enriched again is the same state of the post in other bytes.
+        identity = f"{event.post.id} {event.version}".encode()
+        error = RejectedError(reason, "index")
+        return refuse(record, error, "index", self._topics, self._clock(), identity=identity)
 
     def _decode(self, batch: RecordBatch) -> tuple[Sequence[Event], Sequence[Any], list[Record]]:
         events, sources, refused = [], [], []

@@ -12,8 +12,13 @@ from pipeline.core.post import MAX_ID_BYTES
 from pipeline.core.rejection import Rejection, Stage, encode_rejection, reject
 
 
-def refuse(record: Any, error: RejectedError, stage: Stage, topics: Topics, now: datetime) -> Record:
-    """What to send for a consumed ``record`` (an aiokafka ConsumerRecord) that ``error`` refused."""
+def refuse(  # noqa: PLR0913 - each is a column of the rejection
+    record: Any, error: RejectedError, stage: Stage, topics: Topics, now: datetime, *, identity: bytes = b""
+) -> Record:
+    """What to send for a consumed ``record`` (an aiokafka ConsumerRecord) that ``error`` refused.
+
+    ``identity`` tells the input apart where its bytes do not: see :func:`pipeline.core.rejection.reject`.
+    """
     rejection = reject(
         record.value or b"",
         error,
@@ -22,6 +27,7 @@ def refuse(record: Any, error: RejectedError, stage: Stage, topics: Topics, now:
         now=now,
         # Our own keys are ids and no longer; a stranger's could make the rejection outgrow a record.
         key=(record.key or b"")[:MAX_ID_BYTES].decode("utf-8", "replace"),
+        identity=identity,
     )
     return as_record(rejection, topics)
 

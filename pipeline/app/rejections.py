@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct
 
@@ -11,29 +11,51 @@ from pipeline.app.producer import Producer, Record
 from pipeline.app.topics import Topics
 from pipeline.core.errors import RejectedError
 from pipeline.core.event import decode_event
-from pipeline.core.post import decode_post
-from pipeline.core.rejection import Rejection, decode_rejection, payload_of
+from pipeline.core.post import decode_post, encode_post
+from pipeline.core.rejection import (
+    STRIKE,
+    Rejection,
+    Strike,
+    decode_rejection,
+    decode_strike,
+    encode_strike,
+    payload_of,
+)
 
 
 class Standing(Struct, frozen=True):
-    """A rejection, and how often the same input was refused before and since."""
+    """A rejection, how often its input was refused, and where the last refusal stands in its partition."""
 
     rejection: Rejection
     attempts: int
+    offset: int
+
+
+def told(bootstrap: str, topics: Topics) -> Iterator[tuple[int, Rejection | Strike]]:
+    """Offset and content of every record of the rejected topic, those of an id in their order.
+
+    Raises RetryableError when Kafka is away.
+    """
+    for portion in read_topic(bootstrap, topics.rejected.name):
+        for record in portion:
+            if record.value is None:
+                continue
+            strike = record.key.endswith(STRIKE.encode())
+            yield record.offset, decode_strike(record.value) if strike else decode_rejection(record.value)
 
 
 def standing(bootstrap: str, topics: Topics) -> list[Standing]:
     """What is refused and not yet dealt with, oldest first."""
     found: dict[str, Standing] = {}
-    for portion in read_topic(bootstrap, topics.rejected.name):
-        for record in portion:
-            key = record.key.decode()
-            if record.value is None:
-                found.pop(key, None)
-                continue
-            known = found.get(key)
-            found[key] = Standing(decode_rejection(record.value), known.attempts + 1 if known else 1)
-    return sorted(found.values(), key=lambda entry: entry.rejection.rejected_at)
+    struck: dict[str, int] = {}
+    for offset, entry in told(bootstrap, topics):
+        if isinstance(entry, Strike):
+            struck[entry.id] = max(entry.offset, struck.get(entry.id, -1))
+            continue
+        known = found.get(entry.id)
+        found[entry.id] = Standing(entry, known.attempts + 1 if known else 1, offset)
+    left = [entry for entry in found.values() if entry.offset > struck.get(entry.rejection.id, -1)]
+    return sorted(left, key=lambda entry: entry.rejection.rejected_at)
 
 
 def chosen(
@@ -57,22 +79,25 @@ def chosen(
 def retry(
     entries: Iterable[Standing], topics: Topics, producer: Producer, report: Callable[[Rejection, str], None]
 ) -> int:
-    """Sends each where it came from once more and strikes it off; returns how many were sent.
+    """Sends each into the posts topic once more and strikes it off; returns how many were sent.
 
     What would be refused again for the same reason stays; ``report`` hears of each that does.
     """
     sent = []
     for entry in entries:
-        rejection = entry.rejection
         try:
-            sent.append((rejection, _second_try(rejection, topics)))
+            sent.append((entry, _second_try(entry.rejection, topics)))
         except RejectedError as error:
-            report(rejection, str(error))
+            report(entry.rejection, str(error))
     producer.deliver([record for _, record in sent])
     # Struck off only when the second try is safely in Kafka.
-    strikes = [Record(topics.rejected.name, rejection.id.encode(), None) for rejection, _ in sent]
-    producer.deliver(strikes)
+    producer.deliver([_strike(entry, topics) for entry, _ in sent])
     return len(sent)
+
+
+def _strike(entry: Standing, topics: Topics) -> Record:
+    strike = Strike(entry.rejection.id, entry.offset)
+    return Record(topics.rejected.name, f"{strike.id}{STRIKE}".encode(), encode_strike(strike))
 
 
 def _second_try(rejection: Rejection, topics: Topics) -> Record:
@@ -80,5 +105,6 @@ def _second_try(rejection: Rejection, topics: Topics) -> Record:
         raise RejectedError("its payload was too big to be kept whole; replay it from its source")
     raw = payload_of(rejection)
     if rejection.stage == "index":
-        return Record(topics.events.name, decode_event(raw).post.id.encode(), raw)
+        # Through enrich once more, which knows whether a newer state of the post is out by now.
+        raw = encode_post(decode_event(raw).post)
     return Record(topics.posts.name, decode_post(raw).id.encode(), raw)

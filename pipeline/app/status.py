@@ -12,17 +12,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
-from elasticsearch import ApiError, Elasticsearch, TransportError
+from elasticsearch import Elasticsearch
 from msgspec import Struct
 
 from pipeline.app.health import ROLES, Presence, present
 from pipeline.app.offsets import Span, spans
 from pipeline.app.site import group
 from pipeline.app.topics import Topics, admin_client, topics_of
-from pipeline.core.errors import RetryableError
+from pipeline.core.errors import GroundswellError, RetryableError
 from pipeline.core.index_name import alias
 from pipeline.core.settings import Settings
 from pipeline.embedded.servers import status as embedded_status
+from sinks.elastic import answering
 
 
 class Row(Struct, frozen=True):
@@ -97,15 +98,15 @@ def _kafka_row(bootstrap: str, progress: Progress | str) -> Row:
 
 
 def _index(client: Elasticsearch, url: str, prefix: str) -> tuple[Counts | None, Row]:
+    pattern = f"{alias(prefix)}-*"
+    stub = {"term": {"deleted": True}}
     try:
-        health = client.cluster.health()
-        everything = client.count(index=f"{alias(prefix)}-*", ignore_unavailable=True)["count"]
-        stubs = client.count(
-            index=f"{alias(prefix)}-*", query={"term": {"deleted": True}}, ignore_unavailable=True
-        )["count"]
-    except (TransportError, ApiError) as error:
-        said = error.message if isinstance(error.message, str) else str(error)
-        return None, Row("server", "elasticsearch", "away", f"{url}: {said}")
+        with answering(client):
+            health = client.cluster.health()
+            everything = client.count(index=pattern, ignore_unavailable=True)["count"]
+            stubs = client.count(index=pattern, query=stub, ignore_unavailable=True)["count"]
+    except GroundswellError as error:
+        return None, Row("server", "elasticsearch", "away", str(error))
     detail = f"{url}, cluster {health['status']}"
     return Counts(everything, stubs), Row("server", "elasticsearch", "answers", detail)
 

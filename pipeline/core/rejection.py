@@ -39,13 +39,21 @@ class Rejection(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 def reject(  # noqa: PLR0913 - each is a column of the record
-    raw: bytes, error: RejectedError, *, stage: Stage, origin: str, now: Time, key: str = ""
+    raw: bytes,
+    error: RejectedError,
+    *,
+    stage: Stage,
+    origin: str,
+    now: Time,
+    key: str = "",
+    identity: bytes = b"",
 ) -> Rejection:
-    """The rejection of ``raw``; its id is a digest of stage and payload."""
+    """The rejection of ``raw``; its id is a digest of stage and payload, or of stage and ``identity`` where
+    the same input may have other bytes the next time."""
     cut = len(raw) > MAX_POST_BYTES
     payload, encoding = _as_text(raw[:KEPT_BYTES] if cut else raw)
     return Rejection(
-        id=rejection_id(stage, raw),
+        id=rejection_id(stage, identity or raw),
         stage=stage,
         reason=error.reason,
         error=str(error),
@@ -58,9 +66,9 @@ def reject(  # noqa: PLR0913 - each is a column of the record
     )
 
 
-def rejection_id(stage: Stage, raw: bytes) -> str:
-    """The id of the rejection of this payload at this stage."""
-    return hashlib.sha256(stage.encode() + b"\0" + raw).hexdigest()[:24]
+def rejection_id(stage: Stage, identity: bytes) -> str:
+    """The id of the rejection of this input, by its payload or what else tells it apart, at this stage."""
+    return hashlib.sha256(stage.encode() + b"\0" + identity).hexdigest()[:24]
 
 
 def payload_of(rejection: Rejection) -> bytes:
@@ -82,7 +90,22 @@ def _as_text(raw: bytes) -> tuple[str, Literal["text", "base64"]]:
     return b64encode(raw).decode(), "base64"
 
 
+class Strike(Struct, frozen=True):
+    """What stands of the rejection ``id`` up to this offset of its partition is dealt with.
+
+    A record of its own, for a tombstone could fall on a newer refusal of the same input: a second try
+    may be refused again before it is even noted that there was one.
+    """
+
+    id: str
+    offset: int
+
+
+STRIKE = ".struck"
+"""End of the keys of strikes, behind the id of the rejection."""
+
 _decode = msgspec.json.Decoder(Rejection).decode
+_decode_strike = msgspec.json.Decoder(Strike).decode
 
 
 def decode_rejection(raw: bytes) -> Rejection:
@@ -93,3 +116,13 @@ def decode_rejection(raw: bytes) -> Rejection:
 def encode_rejection(rejection: Rejection) -> bytes:
     """The JSON form of a rejection."""
     return msgspec.json.encode(rejection)
+
+
+def decode_strike(raw: bytes) -> Strike:
+    """Read one strike; raises msgspec.DecodeError, for only Groundswell writes these."""
+    return _decode_strike(raw)
+
+
+def encode_strike(strike: Strike) -> bytes:
+    """The JSON form of a strike."""
+    return msgspec.json.encode(strike)
