@@ -131,7 +131,10 @@ class Installation:
         for process in self._started:
             if process.poll() is None:
                 process.kill()
-                process.communicate()
+                process.wait()
+            for pipe in (process.stdout, process.stderr, process.stdin):
+                if pipe is not None:
+                    pipe.close()
         for daemon in self._daemons:
             if daemon.pid is not None:
                 daemon.stop()

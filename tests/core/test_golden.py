@@ -30,7 +30,15 @@ from pipeline.core.event import (
     encode_event,
 )
 from pipeline.core.post import SCHEMA, Author, Post, decode_post, encode_post, stub
-from pipeline.core.rejection import Rejection, decode_rejection, encode_rejection, reject
+from pipeline.core.rejection import (
+    Rejection,
+    Strike,
+    decode_rejection,
+    decode_strike,
+    encode_rejection,
+    encode_strike,
+    reject,
+)
 from pipeline.core.version import version_of
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -104,6 +112,7 @@ ALL: dict[str, tuple[Struct, Callable[[Any], bytes], Callable[[bytes], Struct]]]
     "event": (EVENT, encode_event, decode_event),
     "deletion": (DELETION, encode_event, decode_event),
     "rejection": (REJECTION, encode_rejection, decode_rejection),
+    "strike": (Strike(REJECTION.id, 4711), encode_strike, decode_strike),
 }
 
 
