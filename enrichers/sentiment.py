@@ -80,7 +80,8 @@ class SentimentEnricher:
         if not (positive or neutral or negative):
             return SILENT
         label = "positive" if compound >= POSITIVE else "negative" if compound <= NEGATIVE else "neutral"
-        return Sentiment(compound, label, positive, neutral, negative)
+        # VADER says -0.0 of a share that is none; adding 0.0 takes the sign off and changes nothing else.
+        return Sentiment(compound + 0.0, label, positive + 0.0, neutral + 0.0, negative + 0.0)
 
 
 def _version(settings: SETTINGS) -> str:

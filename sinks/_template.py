@@ -144,7 +144,7 @@ def _grow_one_by_one(client: Elasticsearch, index: str, fields: dict[str, Any]) 
             reasons.append(said(cause_of(error)))
     _log.error(
         "index %s maps %d fields otherwise (%s): posts that do not fit are set aside; `groundswell rebuild`"
-        " makes the index anew from the log, then `groundswell rejected replay --stage index` clears the list",
+        " makes it anew from the log, then `groundswell rejected replay --stage index` clears the list",
         index,
         len(reasons),
         "; ".join(reasons),

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from pipeline.app.audit import Finding, Ledger
 from pipeline.app.auditor import Auditor
-from pipeline.app.daemon import Daemon, settle
+from pipeline.app.daemon import Daemon, settle, surroundings
 from pipeline.app.health import present
 from pipeline.core.configuration import read_settings
 from pipeline.core.index_name import alias
@@ -46,9 +46,10 @@ class Installation:
             "GROUNDSWELL_ELASTICSEARCH_URL": elasticsearch,
             "GROUNDSWELL_ELASTICSEARCH_PREFIX": prefix,
             "GROUNDSWELL_HTTP_PORT": "0",
+            "GROUNDSWELL_CONFIG": os.devnull,
         }
-        self.environ = {**own, **settings}
-        self.settings: Settings = read_settings(None, self.environ)
+        self.environ = surroundings(os.environ, **{**own, **settings})
+        self.settings: Settings = read_settings(None, {**own, **settings})
         self.prefix = prefix
         self.client: Elasticsearch = client_for(self.settings.elasticsearch, elasticsearch)
         self._daemons: list[Daemon] = []
@@ -58,7 +59,7 @@ class Installation:
         """A command of `groundswell` in the background; ended by :meth:`close` at the latest."""
         process = subprocess.Popen(
             [sys.executable, "-m", "pipeline.cli.main", *arguments],
-            env={**os.environ, **self.environ},
+            env=self.environ,
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -70,7 +71,7 @@ class Installation:
         """A command of `groundswell`, run to its end."""
         return subprocess.run(
             [sys.executable, "-m", "pipeline.cli.main", *arguments],
-            env={**os.environ, **self.environ},
+            env=self.environ,
             input=stdin,
             capture_output=True,
             timeout=COMMAND_SECONDS,

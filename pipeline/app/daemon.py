@@ -5,7 +5,6 @@ For the demo and the tests, which run the same `groundswell run` as everybody.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -16,20 +15,32 @@ from pipeline.app.offsets import Span, spans
 from pipeline.app.site import group
 from pipeline.app.topics import admin_client, topics_of
 from pipeline.core.errors import FatalError
-from pipeline.core.settings import Settings
+from pipeline.core.settings import RESERVED, Settings
 
 STOP_SECONDS = 60.0
 
 
-class Daemon:
-    """One `groundswell run` with its own log file."""
+# What a caller's own shell may say to any installation; all else with our prefix is of some other one.
+_FOR_ALL = frozenset(RESERVED) - {"GROUNDSWELL_HOME", "GROUNDSWELL_CONFIG"}
 
-    def __init__(
-        self, log: Path, *, roles: Sequence[str] = (), environ: Mapping[str, str] | None = None
-    ) -> None:
+
+def surroundings(environ: Mapping[str, str], **own: str) -> dict[str, str]:
+    """The environment of a process of an installation of its own: nothing of the caller's settings."""
+    others = {
+        name: value
+        for name, value in environ.items()
+        if not name.startswith("GROUNDSWELL_") or name in _FOR_ALL
+    }
+    return {**others, **own}
+
+
+class Daemon:
+    """One `groundswell run` with its own log file. ``environ`` is all of its environment."""
+
+    def __init__(self, log: Path, *, roles: Sequence[str] = (), environ: Mapping[str, str]) -> None:
         self._log = log
         self._roles = roles
-        self._environ = {**os.environ, **(environ or {})}
+        self._environ = dict(environ)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -5,6 +5,7 @@ Its state is an installation of its own, so that nothing of it mixes with anybod
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
@@ -18,9 +19,10 @@ from msgspec import Struct
 
 from pipeline.app.auditor import Auditor
 from pipeline.app.configuration import elasticsearch_url, kafka_bootstrap
-from pipeline.app.daemon import Daemon, settle
+from pipeline.app.daemon import Daemon, settle, surroundings
 from pipeline.app.replay import replay_file
 from pipeline.app.topics import ensure_topics
+from pipeline.core.configuration import read_settings
 from pipeline.core.errors import FatalError
 from pipeline.core.settings import Settings
 from pipeline.embedded.servers import running, status
@@ -31,6 +33,13 @@ Announce = Callable[[str], None]
 # Days of the demo's story in the order of the plot, label to count.
 Days = dict[str, dict[str, int]]
 LABELS = ("negative", "neutral", "positive")
+
+SETTINGS_FILE = "groundswell.toml"
+_SETTINGS = """\
+# The demo's own installation; it is written anew by every `groundswell demo`.
+[http]
+port = 0
+"""
 
 
 class Shown(Struct, frozen=True):
@@ -45,12 +54,18 @@ class Shown(Struct, frozen=True):
     stubs: int
 
 
-def stage(home: Path) -> None:
-    """Clears what an earlier demo left, unless its servers run."""
-    if any(server.state == "running" for server in status(home)):
-        return
-    for name in ("data", "cursors", "conf", "faust"):
-        shutil.rmtree(home / name, ignore_errors=True)
+def stage(home: Path) -> Settings:
+    """Sets up the demo's own installation, whatever the caller's shell and folder say of another.
+
+    Clears what an earlier demo left, unless its servers run. Returns its settings.
+    """
+    if not any(server.state == "running" for server in status(home)):
+        for name in ("data", "cursors", "conf", "faust"):
+            shutil.rmtree(home / name, ignore_errors=True)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = home / SETTINGS_FILE
+    file.write_text(_SETTINGS)
+    return read_settings(file, {})
 
 
 @contextmanager
@@ -62,11 +77,12 @@ def pipeline(
         bootstrap = kafka_bootstrap(settings, home)
         client = elastic.client_for(settings.elasticsearch, elasticsearch_url(settings, home))
         log = home / "logs" / "run.log"
-        daemon = Daemon(
-            log,
-            roles=("enrich", "index"),
-            environ={"GROUNDSWELL_HOME": str(home), "GROUNDSWELL_HTTP_PORT": "0"},
+        environ = surroundings(
+            os.environ,
+            GROUNDSWELL_HOME=str(home),
+            GROUNDSWELL_CONFIG=str(home / SETTINGS_FILE),
         )
+        daemon = Daemon(log, roles=("enrich", "index"), environ=environ)
         announce(f"starting the daemon: enrich and index (log: {log})")
         daemon.start()
         try:

@@ -89,13 +89,9 @@ class EnrichStage:
             except RejectedError as error:
                 refused.append(refuse(record, error, "enrich", self._topics, now))
                 continue
-            version = version_of(post)
-            if not newest.admits(post.id, version):
-                continue
-            if newest.note(post.id, version):
-                changes.append(as_record(post.id, version, self._topics))
-            posts.append(post)
-            sources.append(record)
+            if newest.admits(post.id, version_of(post)):
+                posts.append(post)
+                sources.append(record)
         observed = [datetime.fromtimestamp(record.timestamp / 1000, UTC) for record in sources]
         outcomes = self._chain.process(posts, observed, prefix=self._prefix, now=now)
         events: list[Record] = []
@@ -110,6 +106,12 @@ class EnrichStage:
                 )
                 refused.append(refuse(record, too_long, "enrich", self._topics, now))
                 continue
+            # Once more, for the batch itself may hold the newer state; and only now, for a state that
+            # was rejected must not stand in the way of the one before it.
+            if not newest.admits(outcome.post.id, outcome.version):
+                continue
+            if newest.note(outcome.post.id, outcome.version):
+                changes.append(as_record(outcome.post.id, outcome.version, self._topics))
             events.append(Record(self._topics.events.name, key, value))
         return changes + events + refused, (len(fetched) - len(refused), len(refused))
 

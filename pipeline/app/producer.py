@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from confluent_kafka import KafkaError, KafkaException, Message
@@ -46,6 +46,8 @@ class Producer:
     """
 
     def __init__(self, bootstrap: str, *, client_id: str = "groundswell") -> None:
+        self._bootstrap = bootstrap
+        self._away = False
         self._producer = ConfluentProducer(
             {
                 "bootstrap.servers": bootstrap,
@@ -60,7 +62,9 @@ class Producer:
                 "queue.buffering.max.kbytes": 128 * 1024,
                 # No time-out of their own: a record is either confirmed or the process dies with it.
                 "delivery.timeout.ms": 0,
-                "log_level": 3,
+                # What librdkafka says of a broker that is away is for its authors; see _trouble.
+                "log_level": 0,
+                "error_cb": self._trouble,
             },
             logger=log,
         )
@@ -74,7 +78,7 @@ class Producer:
 
         Blocks while the queue is full. The future fails with FatalError, also after :meth:`abandon`.
         """
-        delivery = _Delivery(len(records))
+        delivery = _Delivery(len(records), self._relief)
         if not records:
             return delivery.future
         produce, confirm = self._producer.produce, delivery.confirm
@@ -106,6 +110,20 @@ class Producer:
         """The process ends: nobody waits for Kafka any longer. What was not confirmed is done again."""
         self._abandoned.set()
 
+    def _trouble(self, error: KafkaError) -> None:
+        """One line a spell; librdkafka itself tries again without end."""
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            if not self._away:
+                log.warning("Kafka does not answer at %s; records wait until it does", self._bootstrap)
+            self._away = True
+        elif error.code() != KafkaError._TRANSPORT:
+            log.warning("Kafka at %s: %s", self._bootstrap, error.str())
+
+    def _relief(self) -> None:
+        if self._away:
+            self._away = False
+            log.warning("Kafka takes records again")
+
     def _poll(self) -> None:
         while not self._closing.is_set():
             self._producer.poll(0.2)
@@ -122,8 +140,9 @@ class Producer:
 class _Delivery:
     """Counts the confirmations of one batch; called from one thread, the poller's or the flusher's."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, relief: Callable[[], None]) -> None:
         self.future: Future[None] = Future()
+        self._relief = relief
         self._left = size
         self._lock = threading.Lock()
         if not size:
@@ -137,6 +156,7 @@ class _Delivery:
             self._left -= 1
             done = self._left == 0
         if done and not self.future.done():
+            self._relief()
             self.future.set_result(None)
 
     def fail(self, error: KafkaError) -> None:

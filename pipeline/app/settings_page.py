@@ -54,7 +54,7 @@ home.
 _PARTS = """
 Its variables are `{variable}_<NAME>_<KEY>`, where `-` in a name becomes `_`. Of the names `x` and
 `x_eu`, a variable belongs to the longer one that fits. A key that is a secret follows the rules above. The
-page of each module under docs/ lists its keys.
+module itself lists its keys, in SETTINGS.
 """
 
 

@@ -29,7 +29,6 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.app import logs
     from pipeline.app.configuration import home_for
     from pipeline.app.demo import play, stage
-    from pipeline.core.settings import HttpSettings, Settings
 
     logs.set_up("warning")
     home = home_for(args) / "demo"
@@ -39,9 +38,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"[{time.monotonic() - began:5.1f} s] {line}", flush=True)
 
     announce(f"the demo lives in {home}")
-    home.mkdir(parents=True, exist_ok=True)
-    stage(home)
-    shown = play(Settings(http=HttpSettings(port=0)), home, announce)
+    shown = play(stage(home), home, announce)
     announce("done; servers and daemon have ended")
     _show(shown, home)
     return 0

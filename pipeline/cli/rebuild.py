@@ -43,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
     done = rebuild(kafka_bootstrap(settings, home), topics_of(settings.kafka).events.name, sink, report)
     if sys.stderr.isatty():
         print(file=sys.stderr)
+    # So that the next question already sees all of it.
+    sink.client.indices.refresh(index=f"{prefix}-posts-*")
     print(
         f"rebuilt the index from {done.written} events of the log; {done.refused} were refused",
         file=sys.stderr,

@@ -27,6 +27,8 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_for(args)
     logs.set_up(settings.log.level, settings.log.format)
     roles = [role.strip() for role in args.role.split(",")] if args.role else list(ROLES)
+    if len(set(roles)) < len(roles):
+        raise ConfigError(f"--role names a role twice: {args.role}")
     for role in roles:
         if role not in ROLES:
             raise ConfigError(f"there is no role `{role}`: choose from {', '.join(ROLES)}")

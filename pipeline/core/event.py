@@ -108,7 +108,8 @@ class Event(Struct, frozen=True, omit_defaults=True, kw_only=True):
     index: str
     version: Annotated[int, Meta(ge=0, le=2**63 - 1)]
     processed_at: Time
-    schema: int = SCHEMA
+    # 1 for ever, for a missing number means 1; a later schema is written out.
+    schema: int = 1
 
     def __post_init__(self) -> None:
         if self.schema > SCHEMA:

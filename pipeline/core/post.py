@@ -80,7 +80,8 @@ class Post(Struct, frozen=True, omit_defaults=True, kw_only=True):
     metrics: dict[str, Count] = {}
     direction: Direction = "inbound"
     deleted: bool = False
-    schema: int = SCHEMA
+    # 1 for ever, for a missing number means 1; a later schema is written out.
+    schema: int = 1
 
     def __post_init__(self) -> None:
         if self.schema > SCHEMA:

@@ -99,7 +99,7 @@ SECTIONS = st.builds(
         bootstrap=st.sampled_from(["", "k:9092", "a.b-c:1,[::1]:9092"]),
         prefix=NAMES,
         partitions=st.integers(1, 1000),
-        posts_days=st.integers(1, 36500),
+        posts_days=st.integers(1, 30),
     ),
     elasticsearch=st.builds(
         ElasticsearchSettings,

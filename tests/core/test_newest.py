@@ -1,4 +1,4 @@
-"""The log of a post never goes back: whatever arrives, each published state is at least as new as the last."""
+"""The log of a post never goes back: each published state is at least as new as the last."""
 
 from __future__ import annotations
 
