@@ -1,0 +1,148 @@
+"""The audit finds what it is for: every way in which the sum can break is planted, and named by its id."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from pipeline.app.audit import Document, Emitted, Finding, Refusals, Taken, balance, persisting
+from pipeline.core.version import MAX_EDIT, pack
+
+FIRST, EDIT, GONE = pack(0, 0, 0), pack(100, 0, 0), pack(MAX_EDIT, 0, 0)
+
+
+@dataclass
+class Stores:
+    """Two posts, one of them edited, a deleted one and a refused line: a sound installation."""
+
+    taken: Taken = field(default_factory=Taken)
+    emitted: Emitted = field(default_factory=Emitted)
+    refusals: Refusals = field(default_factory=lambda: Refusals({"r1"}, set(), {"r0"}))
+    documents: dict[str, Document] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for post_id, version in [
+            ("x:1", FIRST),
+            ("x:2", FIRST),
+            ("x:2", EDIT),
+            ("x:3", FIRST),
+            ("x:3", GONE),
+        ]:
+            self.taken.enter(post_id, version, in_flight=False)
+            self.emitted.enter(post_id, version, in_flight=False)
+            self.documents[post_id] = Document(version, "p-posts-2026.11", version == GONE, False)
+        self.taken.enter("x:1", FIRST, in_flight=False)
+        self.taken.enter_invalid("r1", "posts-0-5", in_flight=False)
+
+    def weigh(self) -> tuple[dict[str, int], list[Finding]]:
+        ledger, findings = balance(self.taken, self.emitted, self.refusals, self.documents)
+        return {name: getattr(ledger, name) for name in ledger.__struct_fields__}, findings
+
+
+def test_a_sound_installation_is_silent_and_the_sum_is_right() -> None:
+    ledger, findings = Stores().weigh()
+    assert findings == []
+    assert ledger == {
+        "records": 7,
+        "applied": 2,
+        "superseded": 2,
+        "deleted": 1,
+        "rejected": 1,
+        "in_flight": 0,
+        "duplicates": 1,
+        "lost": 0,
+        "refused_before": 1,
+    }
+    parts = ("applied", "superseded", "deleted", "rejected", "in_flight", "duplicates", "lost")
+    assert ledger["records"] == sum(ledger[name] for name in parts)
+
+
+def lose_event(stores: Stores) -> None:
+    stores.taken.enter("x:9", FIRST, in_flight=False)
+
+
+def lose_edit(stores: Stores) -> None:
+    stores.taken.enter("x:1", EDIT, in_flight=False)
+
+
+def lose_document(stores: Stores) -> None:
+    del stores.documents["x:1"]
+
+
+def old_document(stores: Stores) -> None:
+    stores.documents["x:2"] = Document(FIRST, "p-posts-2026.11", False, False)
+
+
+def document_ahead_of_the_log(stores: Stores) -> None:
+    stores.documents["x:1"] = Document(EDIT, "p-posts-2026.11", False, False)
+
+
+def talkative_stub(stores: Stores) -> None:
+    stores.documents["x:3"] = Document(GONE, "p-posts-2026.11", True, True)
+
+
+def deletion_not_carried_out(stores: Stores) -> None:
+    stores.documents["x:3"] = Document(GONE, "p-posts-2026.11", False, True)
+
+
+def stranger(stores: Stores) -> None:
+    stores.documents["x:7"] = Document(FIRST, "p-posts-2026.11", False, False)
+
+
+def lost_reason(stores: Stores) -> None:
+    stores.refusals.ids.clear()
+
+
+@pytest.mark.parametrize(
+    ("fault", "names", "says"),
+    [
+        (lose_event, "x:9", "never became an event"),
+        (lose_edit, "x:1", "never became an event"),
+        (lose_document, "x:1", "not in the index"),
+        (old_document, "x:2", "in the index but"),
+        (document_ahead_of_the_log, "x:1", "in the index but"),
+        (talkative_stub, "x:3", "still holds what it said"),
+        (deletion_not_carried_out, "x:3", "still holds what it said"),
+        (stranger, "x:7", "in the index but not in the log"),
+        (lost_reason, "posts-0-5", "stands in no rejection"),
+    ],
+)
+def test_each_fault_is_named(fault: Callable[[Stores], None], names: str, says: str) -> None:
+    stores = Stores()
+    fault(stores)
+    _, findings = stores.weigh()
+    assert [finding.id for finding in findings] == [names]
+    assert says in findings[0].fault
+
+
+def test_what_is_on_its_way_is_no_fault() -> None:
+    stores = Stores()
+    stores.taken.enter("x:8", FIRST, in_flight=True)
+    stores.taken.enter("x:9", FIRST, in_flight=False)
+    stores.emitted.enter("x:9", FIRST, in_flight=True)
+    ledger, findings = stores.weigh()
+    assert findings == []
+    assert ledger["in_flight"] == 2
+
+
+def test_a_state_that_the_index_refused_counts_as_rejected() -> None:
+    stores = Stores()
+    del stores.documents["x:1"]
+    stores.refusals.states.add(("x:1", FIRST))
+    ledger, findings = stores.weigh()
+    assert findings == []
+    assert ledger["rejected"] == 2
+
+
+def test_an_older_observation_behind_a_newer_one_in_the_log_is_no_fault() -> None:
+    stores = Stores()
+    stores.documents["x:1"] = Document(pack(0, 0, 90), "p-posts-2026.11", False, False)
+    assert stores.weigh()[1] == []
+
+
+def test_only_what_two_audits_agree_on_stays() -> None:
+    first = [Finding("x:1", "a"), Finding("x:2", "b")]
+    second = [Finding("x:2", "c"), Finding("x:3", "d")]
+    assert persisting(first, second) == [Finding("x:2", "c")]

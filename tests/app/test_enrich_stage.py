@@ -1,0 +1,120 @@
+"""The enrich stage: one outcome a record, and never an older state after a newer one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from msgspec import Struct
+
+from pipeline.app.enrich_stage import EnrichStage
+from pipeline.app.topics import topics_of
+from pipeline.core.event import Language, decode_event
+from pipeline.core.newest import Newest
+from pipeline.core.process import Chain
+from pipeline.core.rejection import decode_rejection
+from pipeline.core.settings import KafkaSettings
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+TOPICS = topics_of(KafkaSettings())
+
+
+class Picky:
+    """An enricher that cannot take one word."""
+
+    requires = ("post",)
+    assigns = "language"
+    version = "picky-1"
+
+    def enrich(self, columns: Mapping[str, Sequence[Any]]) -> list[Language]:
+        if any("poison" in post.text for post in columns["post"]):
+            raise ValueError("poisoned")
+        return [Language("en", 1.0) for _ in columns["post"]]
+
+
+class Fetched(Struct):
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes
+    value: bytes | None
+
+
+def fetched(*values: bytes | dict[str, Any] | None) -> list[Fetched]:
+    """Records as they come from the posts topic."""
+    raw = [json.dumps(value).encode() if isinstance(value, dict) else value for value in values]
+    return [Fetched("posts", 0, place, 1795000000000, b"k", value) for place, value in enumerate(raw)]
+
+
+def post(text: str, edited: int | None = None) -> dict[str, Any]:
+    made: dict[str, Any] = {"id": "x:1", "text": text, "author": {"id": "x:a"}}
+    return made | ({"edited_at": f"2026-11-{edited:02}T00:00:00Z"} if edited else {})
+
+
+DELETION: dict[str, Any] = {"id": "x:1", "deleted": True}
+
+
+@pytest.fixture
+def stage() -> EnrichStage:
+    return EnrichStage(
+        Chain([("picky", Picky())]),
+        None,  # type: ignore[arg-type]
+        TOPICS,
+        prefix="p",
+        clock=lambda: NOW,
+        load=lambda _: Newest(),
+    )
+
+
+def texts(stage: EnrichStage, newest: Newest, *values: bytes | dict[str, Any] | None) -> list[str]:
+    """What is published of what comes, deletions as a dash."""
+    records, _ = stage.results(fetched(*values), newest)
+    events = [decode_event(r.value or b"") for r in records if r.topic == TOPICS.events.name]
+    return ["-" if event.post.deleted else event.post.text for event in events]
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize(
+    ("arrivals", "published"),
+    [
+        ([post("one"), post("two", 2), post("one")], ["one", "two"]),
+        ([post("three", 3), post("two", 2), post("three", 3)], ["three", "three"]),
+        ([post("one"), DELETION, post("one"), post("two", 2), DELETION], ["one", "-", "-"]),
+        ([post("one"), post("one")], ["one", "one"]),
+        ([post("poison", 3), post("two", 2)], ["two"]),
+    ],
+)
+def test_an_older_state_is_not_published(
+    stage: EnrichStage, arrivals: list[dict[str, Any]], published: list[str], together: bool
+) -> None:
+    newest = Newest()
+    if together:
+        assert texts(stage, newest, *arrivals) == published
+    else:
+        assert [text for arrival in arrivals for text in texts(stage, newest, arrival)] == published
+
+
+def test_one_outcome_a_record_whatever_is_wrong_with_it(stage: EnrichStage) -> None:
+    records, counts = stage.results(fetched(post("good"), b"{", None, b"[]", post("poison")), Newest())
+    assert [record.topic for record in records] == [TOPICS.events.name] + [TOPICS.rejected.name] * 4
+    refused = [decode_rejection(record.value or b"") for record in records[1:]]
+    assert sorted((entry.reason, entry.origin) for entry in refused) == [
+        ("enricher", "posts-0-4"),
+        ("invalid", "posts-0-3"),
+        ("unreadable", "posts-0-1"),
+        ("unreadable", "posts-0-2"),
+    ]
+    assert counts == (1, 4)
+
+
+def test_changes_are_kept_beyond_the_process(stage: EnrichStage) -> None:
+    records, _ = stage.results(fetched(post("one"), post("two", 2), DELETION), Newest())
+    kept = [record for record in records if record.topic == TOPICS.changes.name]
+    assert [record.key for record in kept] == [b"x:1", b"x:1"], "the edit and the deletion"
+    restarted = Newest({"x:1": int(kept[-1].value or b"0")})
+    assert texts(stage, restarted, post("one"), post("two", 2)) == []
+    assert texts(stage, restarted, DELETION) == ["-"]
