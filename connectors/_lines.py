@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -153,15 +154,25 @@ class LineReader:
         self._number = 0
         self._offset = 0
 
-    def skip(self, offset: int, number: int) -> None:
-        """Goes on behind ``number`` lines that end at ``offset``, from the very start of the stream."""
-        if self._stream.seekable():
-            self._stream.seek(offset)
-        else:
-            left = offset
-            while left and (chunk := self._stream.read(min(left, _CHUNK))):
-                left -= len(chunk)
+    def skip(self, offset: int, number: int) -> bool:
+        """Goes on behind ``number`` lines that end at ``offset``, from the very start of the stream.
+
+        False where the stream ends before: it is not the one that was read up to there.
+        """
         self._offset, self._number = offset, number
+        if self._plain:
+            size = os.fstat(self._stream.fileno()).st_size
+            return size >= offset and self._stream.seek(offset) == offset
+        left = offset
+        while left and (chunk := self._stream.read(min(left, _CHUNK))):
+            left -= len(chunk)
+        return not left
+
+    @property
+    def _plain(self) -> bool:
+        """Whether the offsets are those of the file itself."""
+        raw = getattr(self._stream, "raw", None)
+        return isinstance(raw, io.FileIO) and raw.seekable()
 
     def lines(self, at_most: int, *, last: bool = True) -> list[Line]:
         """Up to ``at_most`` lines: waits for the first, then gives what is there. Empty at the end.

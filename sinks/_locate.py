@@ -15,13 +15,14 @@ cheapest first:
 from __future__ import annotations
 
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from threading import Lock
 from typing import Any
 
 import msgspec
-from elasticsearch import Elasticsearch, NotFoundError
+from elasticsearch import ApiError, Elasticsearch, NotFoundError
 
 from pipeline.core.errors import RetryableError
 from pipeline.core.event import Event
@@ -35,6 +36,7 @@ _encode = msgspec.json.Encoder().encode
 # Pairs of index and id in one request: some megabytes of answer at most.
 PAIRS = 10_000
 IDS = 10_000  # the most that a search returns
+_STARTING = (0.02, 0.05, 0.1, 0.2, 0.4)  # seconds to wait for the shards of a new index
 
 _ABSENT = {"index_not_found_exception", "index_closed_exception", "no_shard_available_action_exception"}
 
@@ -134,9 +136,19 @@ class Locator:
                 f"/{self._all}/_search?allow_partial_search_results=false&expand_wildcards=open"
                 "&filter_path=hits.hits._index,hits.hits._id,hits.hits._version"
             )
-            answer = request(self._client, "POST", path, _encode(query))
-            hits += answer.get("hits", {}).get("hits", ())
+            hits += self._found(path, _encode(query))
         return _newest(hits)
+
+    def _found(self, path: str, query: bytes) -> Sequence[Any]:
+        """The hits of a search. An index that another thread has just made takes a moment to answer."""
+        for pause in _STARTING:
+            try:
+                return _hits(request(self._client, "POST", path, query))
+            except ApiError as error:
+                if error.status_code != 503:
+                    raise
+                time.sleep(pause)
+        return _hits(request(self._client, "POST", path, query))
 
     def _indices(self) -> list[str]:
         try:
@@ -144,6 +156,11 @@ class Locator:
         except NotFoundError:
             return []
         return sorted(answer)
+
+
+def _hits(answer: Any) -> Sequence[Any]:
+    found: Sequence[Any] = answer.get("hits", {}).get("hits", ())
+    return found
 
 
 def _is_change(event: Event) -> bool:

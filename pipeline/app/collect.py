@@ -38,7 +38,8 @@ class Tally(Struct):
 
 
 class Pump:
-    """Drives one connector. ``keep`` saves a cursor, ``report`` hears the tally after every read.
+    """Drives one connector. ``keep`` saves a cursor, ``report`` hears the tally after every read, and
+    ``trouble`` why nothing can be read now, and an empty text once it can again.
 
     ``rate`` is in posts a second; None is as fast as it goes.
     """
@@ -52,6 +53,7 @@ class Pump:
         *,
         keep: Callable[[Cursor], None],
         report: Callable[[Tally], None],
+        trouble: Callable[[str], None] = lambda _: None,
         rate: float | None = None,
     ) -> None:
         self._connector = connector
@@ -60,6 +62,7 @@ class Pump:
         self._stop = stop
         self._keep = keep
         self._report = report
+        self._trouble = trouble
         self._rate = rate
 
     def run(self, cursor: Cursor | None, *, once: bool = False) -> Tally:
@@ -70,16 +73,23 @@ class Pump:
         tally = Tally()
         began = time.monotonic()
         wait = _FIRST_WAIT
+        said = ""
         while not self._stop.is_set():
             try:
                 read = self._connector.read(cursor)
-                wait = _FIRST_WAIT
             except RetryableError as error:
                 pause = error.retry_after if error.retry_after is not None else wait
-                log.warning("%s; next try in %.0f s", error, pause)
+                if str(error) != said:
+                    said = str(error)
+                    log.warning("%s; next try in %.0f s", said, pause)
+                    self._trouble(said)
                 self._stop.wait(pause)
                 wait = min(wait * 2, _LONGEST_WAIT)
                 continue
+            wait = _FIRST_WAIT
+            if said:
+                said = ""
+                self._trouble(said)
             if not self._deliver(read):
                 break
             cursor = read.cursor

@@ -9,7 +9,7 @@ import threading
 from pipeline.app.collect import Pump, Tally
 from pipeline.app.cursors import CursorStore
 from pipeline.app.producer import Producer
-from pipeline.app.registry import build_connector
+from pipeline.app.registry import build_connector, check_connectors
 from pipeline.app.site import Site
 from pipeline.app.topics import Topics
 from pipeline.core.errors import GroundswellError
@@ -31,8 +31,12 @@ class Collectors:
         self._cursors = cursors
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Works until ``stop`` is set; with no connector configured it waits for that."""
+        """Works until ``stop`` is set; with no connector configured it waits for that.
+
+        Raises ConfigError with the faults of all connectors' settings, before any is begun.
+        """
         names = sorted(self._site.settings.connectors)
+        check_connectors(self._site.settings.connectors)
         if not names:
             log.info("collect: no connector is configured; add [connectors.NAME] to the settings")
         threads = [
@@ -53,14 +57,24 @@ class Collectors:
         while not self._site.ending.is_set():
             try:
                 self._run_once(name)
-                log.info("%s: the source has ended", name)
+                if not self._site.ending.is_set():
+                    log.info("%s: the source has ended", name)
                 return
             except GroundswellError as error:
                 log.error("%s: %s; next try in %.0f s", name, error, rest)
-            except Exception:
+                self._say(name, str(error))
+            except Exception as error:
                 log.exception("%s: an unforeseen fault; next try in %.0f s", name, rest)
+                self._say(name, f"an unforeseen fault: {error!r}")
             self._site.ending.wait(rest)
             rest = min(rest * 2, _LONGEST_REST)
+
+    def _say(self, name: str, trouble: str) -> None:
+        """Why a connector cannot work, or an empty text when it can, for /readyz and status."""
+        if trouble:
+            self._site.health.waits(f"connectors.{name}", trouble)
+        else:
+            self._site.health.works(f"connectors.{name}")
 
     def _run_once(self, name: str) -> None:
         connector = build_connector(name, self._site.settings.connectors[name])
@@ -68,6 +82,7 @@ class Collectors:
 
         def report(tally: Tally) -> None:
             nonlocal before
+            self._say(name, "")
             new = tally.posts + tally.rejected - before.posts - before.rejected
             self._site.health.meters.count(RECORDS_IN, new, "collect")
             before = Tally(tally.posts, tally.rejected)
@@ -79,6 +94,7 @@ class Collectors:
             self._site.ending,
             keep=lambda cursor: self._cursors.save(name, cursor),
             report=report,
+            trouble=lambda trouble: self._say(name, trouble),
         )
         try:
             pump.run(self._cursors.load(name))

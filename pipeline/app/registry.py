@@ -54,6 +54,24 @@ def _hint(word: str, kinds: list[str]) -> str:
 
 def build_connector(name: str, table: Mapping[str, Any]) -> Connector:
     """The connector of the table ``[connectors.NAME]``; ConfigError with every problem of the table."""
+    module, settings = _connector(name, table)
+    return cast(Connector, module.build(settings))
+
+
+def check_connectors(tables: Mapping[str, Mapping[str, Any]]) -> None:
+    """Reads the tables of all connectors and builds none. ConfigError with the problems of all of them."""
+    problems = []
+    for name, table in sorted(tables.items()):
+        try:
+            _connector(name, table)
+        except ConfigError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _connector(name: str, table: Mapping[str, Any]) -> tuple[ModuleType, Any]:
+    """The connector's module and its settings."""
     path = f"connectors.{name}"
     kind = table.get("kind")
     if not isinstance(kind, str):
@@ -62,7 +80,7 @@ def build_connector(name: str, table: Mapping[str, Any]) -> Connector:
         module = load("connectors", kind)
     except ConfigError as error:
         raise ConfigError(f"{path}.kind: {error}") from None
-    return cast(Connector, module.build(convert_table(module.SETTINGS, table, path)))
+    return module, convert_table(module.SETTINGS, table, path)
 
 
 def build_chain(settings: Settings) -> Chain:

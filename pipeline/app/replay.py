@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from connectors import jsonl
@@ -23,8 +24,10 @@ def replay_file(  # noqa: PLR0913 - what a user can say of a replay
     *,
     rate: float | None,
     resume: bool,
+    report: Callable[[Tally], None],
 ) -> Tally:
-    """Sends all posts of a file (``-``: standard input). Returns what was sent and what was refused.
+    """Sends all posts of a file (``-``: standard input). Returns what was sent and what was refused, which
+    ``report`` hears as it goes on.
 
     Interrupted, it leaves a cursor behind the last post that Kafka confirmed; ``resume`` goes on there.
     """
@@ -40,10 +43,16 @@ def replay_file(  # noqa: PLR0913 - what a user can say of a replay
         topics,
         stop,
         keep=(lambda _: None) if name == "-" else (lambda cursor: cursors.save(cursor_name, cursor)),
-        report=lambda _: None,
+        report=report,
         rate=rate,
     )
-    handler = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+
+    def end(*_: object) -> None:
+        if name == "-" or stop.is_set():
+            raise KeyboardInterrupt  # a read of a terminal or a pipe may last for ever
+        stop.set()
+
+    handler = signal.signal(signal.SIGTERM, end)
     try:
         tally = pump.run(cursors.load(cursor_name) if resume and name != "-" else None)
     finally:

@@ -8,6 +8,7 @@ import sys
 import threading
 
 from pipeline.core.errors import ConfigError
+from pipeline.core.schema import suggestion
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -29,12 +30,9 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.app.topics import ensure_topics
 
     settings = settings_for(args)
-    logs.set_up(settings.log.level)
+    logs.set_up(settings.log.level, settings.log.format)
     if args.name not in settings.connectors:
-        known = ", ".join(sorted(settings.connectors)) or "none"
-        raise ConfigError(
-            f"no connector `{args.name}` is configured (known: {known}); add [connectors.{args.name}]"
-        )
+        raise ConfigError(_unknown(args.name, sorted(settings.connectors)))
     connector = build_connector(args.name, settings.connectors[args.name])
     home = home_for(args)
     bootstrap = kafka_bootstrap(settings, home)
@@ -42,8 +40,14 @@ def run(args: argparse.Namespace) -> int:
     cursors = CursorStore(home)
     producer = Producer(bootstrap, client_id="groundswell-collect")
     stop = threading.Event()
+
+    def end(*_: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt  # a read of a terminal or a pipe may last for ever
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, end)
     pump = Pump(
         connector,
         producer,
@@ -59,3 +63,9 @@ def run(args: argparse.Namespace) -> int:
         producer.close()
     print(f"{args.name}: {tally.posts} posts sent, {tally.rejected} refused", file=sys.stderr)
     return 0
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    if not known:
+        return f"no connector is configured: add [connectors.{name}] with its `kind` to the settings"
+    return f"no connector `{name}` is configured{suggestion(name, known)}"

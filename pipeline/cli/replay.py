@@ -6,8 +6,17 @@ import argparse
 import sys
 import threading
 import time
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING
 
-from pipeline.core.errors import ConfigError, FatalError
+from pipeline.core.errors import ConfigError, FatalError, GroundswellError
+
+if TYPE_CHECKING:
+    from pipeline.app.collect import Tally
+
+INTERRUPTED = 130
+"""Exit status when a person or a supervisor ended it before the input did."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -26,6 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Sends each file in turn; a bad line is set aside in the rejected topic and does not stop the rest."""
     from pipeline.app import logs
+    from pipeline.app.collect import Tally
     from pipeline.app.configuration import home_for, kafka_bootstrap, settings_for
     from pipeline.app.replay import replay_file
     from pipeline.app.topics import ensure_topics
@@ -38,18 +48,36 @@ def run(args: argparse.Namespace) -> int:
     bootstrap = kafka_bootstrap(settings, home)
     topics = ensure_topics(bootstrap, settings.kafka)
     stop = threading.Event()
-    posts = rejected = 0
+    tallies: dict[int, Tally] = {}
     began = time.monotonic()
-    for name in args.files:
-        tally = replay_file(name, bootstrap, topics, home, stop, rate=args.rate, resume=args.resume)
-        posts += tally.posts
-        rejected += tally.rejected
-    seconds = max(time.monotonic() - began, 1e-9)
+    try:
+        for number, name in enumerate(args.files):
+            tallies[number] = Tally()
+            report = partial(tallies.__setitem__, number)
+            replay_file(
+                name, bootstrap, topics, home, stop, rate=args.rate, resume=args.resume, report=report
+            )
+    except KeyboardInterrupt:
+        stop.set()
+    except GroundswellError:
+        if any(tally.posts for tally in tallies.values()):
+            _sum_up(tallies.values(), time.monotonic() - began)
+        raise
+    _sum_up(tallies.values(), time.monotonic() - began)
+    if stop.is_set():
+        print("groundswell: interrupted; the same call with --resume goes on from there", file=sys.stderr)
+        return INTERRUPTED
+    if not args.resume and not any(tally.posts or tally.rejected for tally in tallies.values()):
+        raise FatalError("there was no post in the input")
+    return 0
+
+
+def _sum_up(tallies: Iterable[Tally], seconds: float) -> None:
+    tallies = list(tallies)
+    posts, rejected = sum(tally.posts for tally in tallies), sum(tally.rejected for tally in tallies)
+    seconds = max(seconds, 1e-9)
     print(
         f"sent {posts} posts in {seconds:.1f} s ({posts / seconds:,.0f} a second)"
         + (f"; {rejected} lines were refused, see `groundswell rejected list`" if rejected else ""),
         file=sys.stderr,
     )
-    if not posts and not rejected and not args.resume:
-        raise FatalError("there was no post in the input")
-    return 0

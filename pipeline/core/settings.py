@@ -139,9 +139,7 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.rejected_days < self.posts_days:
             # The audit would miss the reason of a refusal whose input is still in the log.
-            raise ValueError(
-                "rejected_days is below posts_days: keep what was refused at least as long"
-            )
+            raise ValueError("rejected_days is below posts_days: keep what was refused at least as long")
 
 
 class ElasticsearchSettings(Struct, frozen=True, kw_only=True):
