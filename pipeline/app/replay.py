@@ -24,7 +24,7 @@ def replay_file(  # noqa: PLR0913 - what a user can say of a replay
     *,
     rate: float | None,
     resume: bool,
-    report: Callable[[Tally], None],
+    report: Callable[[Tally], None] = lambda _: None,
 ) -> Tally:
     """Sends all posts of a file (``-``: standard input). Returns what was sent and what was refused, which
     ``report`` hears as it goes on.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -31,6 +32,9 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.app.demo import play, stage
 
     logs.set_up("warning")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # However it is told to end, it ends what it has started.
+        signal.signal(number, signal.default_int_handler)
     home = home_for(args) / "demo"
     began = time.monotonic()
 
