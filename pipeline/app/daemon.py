@@ -5,6 +5,7 @@ For the demo and the tests, which run the same `groundswell run` as everybody.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -42,6 +43,7 @@ class Daemon:
         self._roles = roles
         self._environ = dict(environ)
         self._process: subprocess.Popen[bytes] | None = None
+        self._lifeline = -1
 
     @property
     def pid(self) -> int | None:
@@ -53,16 +55,20 @@ class Daemon:
         """Starts the process; does not wait until it is ready."""
         self._log.parent.mkdir(parents=True, exist_ok=True)
         roles = ["--role", ",".join(self._roles)] if self._roles else []
+        # When we end, however that comes, the pipe ends, and the daemon with it.
+        theirs, self._lifeline = os.pipe()
         with self._log.open("ab") as log:
             # A session of its own: Ctrl-C in the terminal is for the one who started us to handle.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "pipeline.cli.main", "run", *roles],
+                [sys.executable, "-m", "pipeline.cli.main", "run", *roles, "--lifeline", str(theirs)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env=self._environ,
                 start_new_session=True,
+                pass_fds=(theirs,),
             )
+        os.close(theirs)
 
     def stop(self) -> int:
         """Ends the process as an operator would; returns its exit status, 0 for a clean end."""
@@ -77,12 +83,20 @@ class Daemon:
             raise FatalError(
                 f"the daemon did not end within {STOP_SECONDS:.0f} s; its log is {self._log}"
             ) from None
+        finally:
+            self._cut_lifeline()
 
     def kill(self) -> None:
         """Ends the process as a crash would."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            self._cut_lifeline()
+
+    def _cut_lifeline(self) -> None:
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+            self._lifeline = -1
 
     def check(self) -> None:
         """Raises FatalError, with the end of the log, when the process is gone."""

@@ -25,6 +25,7 @@ from pipeline.app.topics import ensure_topics
 from pipeline.core.configuration import read_settings
 from pipeline.core.errors import FatalError
 from pipeline.core.settings import Settings
+from pipeline.embedded.account import account_for, make_home
 from pipeline.embedded.servers import running, status
 from sinks import elastic
 
@@ -62,7 +63,9 @@ def stage(home: Path) -> Settings:
     if not any(server.state == "running" for server in status(home)):
         for name in ("data", "cursors", "conf", "faust"):
             shutil.rmtree(home / name, ignore_errors=True)
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # The home around the demo's is ours as well, and the servers' own user must get through it.
+    make_home(home.parent, account_for(home.parent))
+    home.mkdir(mode=0o700, exist_ok=True)
     file = home / SETTINGS_FILE
     file.write_text(_SETTINGS)
     return read_settings(file, {})

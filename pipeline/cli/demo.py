@@ -78,7 +78,9 @@ def _command() -> str:
     """How to call us again: the plain name where it is found, else the path that was used."""
     if shutil.which("groundswell"):
         return "groundswell"
-    return os.path.relpath(sys.argv[0])
+    if Path(sys.argv[0]).name == "groundswell":
+        return os.path.relpath(sys.argv[0])
+    return "python -m pipeline.cli.main"
 
 
 def _plot(shown: Shown) -> None:

@@ -32,9 +32,9 @@ def run(args: argparse.Namespace) -> int:
     for role in roles:
         if role not in ROLES:
             raise ConfigError(f"there is no role `{role}`: choose from {', '.join(ROLES)}")
+    if args.lifeline is not None:
+        supervisor.hold_lifeline(args.lifeline)
     if len(roles) == 1:
-        if args.lifeline is not None:
-            supervisor.hold_lifeline(args.lifeline)
         run_role(roles[0], settings, home_for(args))
     else:
         config = ["--config", args.config] if args.config else []
