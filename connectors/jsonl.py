@@ -25,14 +25,14 @@ POLL_SECONDS = 1.0
 class SETTINGS(Struct, frozen=True, forbid_unknown_fields=True):
     """What ``[connectors.NAME]`` of kind ``jsonl`` may say."""
 
-    path: Annotated[str, Meta(min_length=1, description="the file, or - for standard input")]
+    path: Annotated[Path, Meta(description="the file")]
     follow: Annotated[bool, Meta(description="go on reading as the file grows")] = False
     batch: Annotated[int, Meta(ge=1, le=100_000, description="lines a read")] = 1000
 
 
 def build(settings: SETTINGS) -> JsonLines:
     """The connector for a file; ConfigError where there is none to read."""
-    return JsonLines(settings, stage="collect")
+    return JsonLines(str(settings.path), settings.batch, follow=settings.follow, stage="collect")
 
 
 def parse(raw: bytes) -> Post:
@@ -51,15 +51,18 @@ class _File(Struct, frozen=True):
 
 
 class JsonLines:
-    """Reads one file. ``stage`` stands in the rejections of bad lines.
+    """Reads one file, or standard input for ``-``, in portions of at most ``batch`` lines; with ``follow``
+    as it grows. ``stage`` stands in the rejections of bad lines.
 
     A file that was replaced is read from its start, but never so by a replay, which a person resumed.
     """
 
-    def __init__(self, settings: SETTINGS, *, stage: Stage) -> None:
-        self._settings = settings
+    def __init__(self, path: str, batch: int, *, follow: bool = False, stage: Stage) -> None:
+        self._path = path
+        self._batch = batch
+        self._follow = follow
         self._stage = stage
-        self._reader = LineReader(settings.path)
+        self._reader = LineReader(path)
         self._file = self._look()
         self._at = _START
 
@@ -68,10 +71,10 @@ class JsonLines:
         at = cursor or _START
         if at != self._at:
             self._go_to(at)
-        lines = self._reader.lines(self._settings.batch, last=not self._settings.follow)
+        lines = self._reader.lines(self._batch, last=not self._follow)
         if lines:
             return self._posts(lines)
-        if not self._settings.follow:
+        if not self._follow:
             return Read(posts=[], cursor=self._at, wait=None)
         return self._at_the_end()
 
@@ -93,7 +96,7 @@ class JsonLines:
         found = self._look()
         if found.is_another_than(self._file):
             # Whoever wrote the old one may have done so until it was replaced.
-            if lines := self._reader.lines(self._settings.batch, last=True):
+            if lines := self._reader.lines(self._batch, last=True):
                 return self._posts(lines)
             self._go_to(_START)
         self._file = found
@@ -101,7 +104,7 @@ class JsonLines:
 
     def _go_to(self, at: Cursor) -> None:
         self._reader.close()
-        self._reader = LineReader(self._settings.path)
+        self._reader = LineReader(self._path)
         self._file = self._look()
         self._at = at
         same = at.get("file") in (None, self._file.number)
@@ -116,13 +119,13 @@ class JsonLines:
 
     def _look(self) -> _File:
         """The file under the path as it is now. RetryableError where there is none."""
-        if self._settings.path == "-":
+        if self._path == "-":
             return _File(0, 0)
         try:
-            found = Path(self._settings.path).stat()
+            found = Path(self._path).stat()
         except OSError as error:
             raise RetryableError(
-                f"{self._settings.path} is gone ({error.strerror}): what comes under this name is read next",
+                f"{self._path} is gone ({error.strerror}): what comes under this name is read next",
                 POLL_SECONDS,
             ) from None
         return _File(found.st_ino, found.st_size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import tempfile
 import uuid
@@ -13,11 +14,17 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from pipeline.core.settings import ElasticsearchSettings
+from pipeline.embedded.ports import RANGE, is_free
 from pipeline.embedded.servers import Addresses, start_elasticsearch, start_kafka, stop
 from sinks.elastic import client_for, drop
 
 # An Elasticsearch that runs already, such as one of another line; spares its start as well.
 ELSEWHERE = "TEST_ELASTICSEARCH_URL"
+
+
+def port() -> int:
+    """A free port that nobody else prefers: some tests let the servers go for a while and come back to it."""
+    return next(port for port in random.sample(RANGE, 100) if is_free(port))
 
 
 @pytest.fixture(scope="session")
@@ -35,14 +42,14 @@ def elasticsearch(server_home: Path) -> Iterator[str]:
     if url := os.environ.get(ELSEWHERE):
         yield url
         return
-    yield start_elasticsearch(server_home)
+    yield start_elasticsearch(server_home, port())
     stop(server_home, "elasticsearch")
 
 
 @pytest.fixture(scope="session")
 def kafka(server_home: Path) -> Iterator[str]:
     """The address of a true Kafka, host:port."""
-    yield start_kafka(server_home)
+    yield start_kafka(server_home, port())
     stop(server_home, "kafka")
 
 

@@ -33,7 +33,7 @@ def replay_file(  # noqa: PLR0913 - what a user can say of a replay
     """
     # In batches small enough for the rate to be even.
     batch = 1000 if rate is None else max(1, min(1000, int(rate / 5)))
-    connector = jsonl.JsonLines(jsonl.SETTINGS(path=name, batch=batch), stage="replay")
+    connector = jsonl.JsonLines(name, batch, stage="replay")
     cursors = CursorStore(home)
     cursor_name = _cursor_name(name)
     producer = Producer(bootstrap, client_id="groundswell-replay")
