@@ -1,0 +1,275 @@
+"""Finds all cues of a table of words in one pass over a text.
+
+Each cue is filed under the word of it that the fewest others share. A text is cut into words once, each
+word is looked up once, and only around a word that some cue is filed under are its neighbours compared: what
+Aho-Corasick does by characters, done by words, so that "refund" is never found within "refundable". It
+knows no weights.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from html.entities import html5
+from importlib.resources import files
+from operator import attrgetter, itemgetter
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from enrichers._complaint_rules import FAMILIES, Cue, Negation
+
+LANGUAGES = ("en", "de", "es", "fr")
+"""Those with a table of words."""
+NUMBER = "#"
+"""In a phrase: any number, in digits or in one word."""
+_SIGNS = "😡🤬😤😠👎🖕🙃🙄💩😂🤣🔴"
+"""Pictures that may be cues: each is a word of its own, however it is glued to others."""
+_END, _ASKS = ".", "?"
+"""Words that stand for all signs which end a clause, for no "not" reaches past it; and for one that asks."""
+# ASCII: capitals become small, signs that end a clause the one sign, other signs a space. A space is put
+# around the two signs that stay; what is between spaces is a word. Apostrophe, @, %, $, & and + are letters.
+_ENDING = ",!;:\n"
+_APART = '()[]{}"*/#_<>|=~-\\^'
+_SMALL = bytes(
+    ord(_END if chr(i) in _ENDING else " " if chr(i) in _APART else chr(i).lower()) if i < 128 else i
+    for i in range(256)
+)
+_LINK = re.compile(r"https?://\S+")
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,31}\d{0,2});")
+_FOREIGN = re.compile(r"[^\x00-\x7f]+")
+_APOSTROPHES = "’‘ʼ‛´′＇"
+_INVISIBLE = [0xAD, 0x2060, 0xFE0E, 0xFE0F, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F)]
+_STYLED = [*range(0xFF01, 0xFF5F), *range(0x1D400, 0x1D800)]  # wide letters and mathematical ones
+_ACCENTS = "áàâäãåçéèêëíìîïñóòôöõúùûüýÿ", "aaaaaaceeeeiiiinooooouuuuyy"
+
+
+class Group(Struct, frozen=True, forbid_unknown_fields=True):
+    """Phrases of one family and category, separated by commas; ``negation`` goes before the family's own."""
+
+    family: str
+    phrases: str
+    category: str = ""
+    negation: Negation | None = None
+
+
+class Table(Struct, frozen=True, forbid_unknown_fields=True):
+    """The words of one language. ``reach`` is how many words before a cue a negator still counts.
+
+    ``common``: words of most texts; for speed, cues are filed under others where they have any.
+    ``folds``: accents are left out on both sides, as many writers do. ``elides``: an apostrophe parts words.
+    """
+
+    groups: tuple[Group, ...]
+    negators: str
+    numbers: str
+    common: str = ""
+    reach: int = 3
+    folds: bool = False
+    elides: bool = False
+
+
+def table_of(language: str) -> Table:
+    """The table that lies beside this module; KeyError where the language has none."""
+    if language not in LANGUAGES:
+        raise KeyError(language)
+    text = files("enrichers").joinpath(f"_complaint_{language}.toml").read_text(encoding="utf-8")
+    return msgspec.toml.decode(text, type=Table)
+
+
+class Hit(NamedTuple):
+    """A cue at the words from ``first`` up to, not including, ``end``; with the "not" that it requires."""
+
+    first: int
+    end: int
+    cue: Cue
+
+
+class _Row(NamedTuple):
+    """A cue as it is filed. ``offset`` is the place of its filing word in its ``phrase``, ``neighbour`` the
+    word ``step`` places from that: looked at first, as it rules most out. It is empty where there is none."""
+
+    step: int
+    neighbour: str
+    offset: int
+    phrase: list[str]
+    numbered: bool
+    cue: Cue
+
+
+class Text(NamedTuple):
+    """A text as it is searched: its words in lower case, with the signs that end clauses among them.
+
+    ``link`` and ``asks``: it holds a link, a question mark outside of links.
+    """
+
+    words: list[str]
+    link: bool
+    asks: bool
+
+
+class Scanner:
+    """Searches texts for the cues of one table; immutable once made. Making one takes some milliseconds."""
+
+    def __init__(self, table: Table) -> None:
+        """Raises ValueError for a phrase that stands in the table twice, or that no text can hold."""
+        self._reach = table.reach
+        self._elides = table.elides
+        self._foreign = _foreign(table.folds)
+        self._negators = frozenset(table.negators.split())
+        self._numbers = frozenset(table.numbers.split())
+        self._filed: dict[str, tuple[_Row, ...]] = {}
+        cues = list(self._cues(table.groups))
+        shared = Counter(word for cue in cues for word in cue.words)
+        common = frozenset(table.common.split())
+        for cue in cues:
+            anchor = min(cue.words, key=lambda w: (w == NUMBER, w in common, shared[w], -len(w)))
+            row = _row(cue, cue.words.index(anchor))
+            # Before a phrase with any number the one that names it: "1st time" is none of "# time".
+            rows = (*self._filed.get(anchor, ()), row)
+            self._filed[anchor] = tuple(sorted(rows, key=attrgetter("numbered")))
+
+    def _cues(self, groups: Iterable[Group]) -> Iterator[Cue]:
+        seen = set()
+        for group in groups:
+            negation = group.negation or FAMILIES[group.family].negation
+            for phrase in " ".join(group.phrases.split()).split(","):
+                words = tuple(self._cut(phrase.replace(NUMBER, "0")))
+                words = tuple(NUMBER if word == "0" else word for word in words)
+                # "impressed" may be praise, and with "not" before it a verdict.
+                row = words, negation == "required"
+                if set(words) <= {NUMBER} or row in seen:
+                    raise ValueError(f"`{phrase.strip()}` in {group.family} is empty or stands there twice")
+                seen.add(row)
+                yield Cue(words, group.family, group.category, negation)
+
+    def read(self, text: str) -> Text:
+        """Cuts a text, without its links, into words."""
+        link = "://" in text
+        if link:
+            text = _LINK.sub(" ", text)
+        return Text(self._cut(text), link, "?" in text or "？" in text)
+
+    def _cut(self, text: str) -> list[str]:
+        return self._plain(text).split()
+
+    def _plain(self, text: str) -> str:
+        """The text as words between spaces. What becomes of a character does not hang on its neighbours,
+        but for the entities; `spans` rests on that."""
+        if "&" in text:
+            text = _ENTITY.sub(_unescaped, text)
+        if not text.isascii():
+            text = _FOREIGN.sub(self._small, text)
+        # Bytes are translated ten times as fast as characters; those of other characters stay as they are.
+        raw = text.encode("utf-8", "surrogatepass").translate(_SMALL).decode("utf-8", "surrogatepass")
+        raw = raw.replace(_END, " . ").replace(_ASKS, " ? ")
+        return raw.replace("'", " ") if self._elides else raw
+
+    def _small(self, match: re.Match[str]) -> str:
+        return match.group().lower().translate(self._foreign)
+
+    def hits(self, words: list[str]) -> list[Hit]:
+        """The cues among the words from left to right; of those that overlap the one that begins first, and
+        of these the longest. A required "not" may serve several."""
+        filed = self._filed
+        words = [*words, ""]  # the neighbour of the last
+        found: list[tuple[int, int, int, Cue]] = []
+        for i, word in enumerate(words):
+            if word not in filed:
+                continue
+            for step, neighbour, offset, phrase, numbered, cue in filed[word]:
+                if neighbour and words[i + step] != neighbour:
+                    continue
+                first = i - offset
+                end = first + len(phrase)
+                if numbered:
+                    if not self._matches(words, first, phrase):
+                        continue
+                elif neighbour and words[first:end] != phrase:
+                    continue
+                start = first
+                if cue.negation != "ignored":
+                    before = self._negated(words, first)
+                    if (before < 0) == (cue.negation == "required"):
+                        continue
+                    if before >= 0:
+                        start = before
+                found.append((first, -end, start, cue))
+        if len(found) > 1:
+            found.sort(key=itemgetter(0, 1))
+            return _apart(found)
+        return [Hit(start, -end, cue) for _, end, start, cue in found]
+
+    def _matches(self, words: list[str], first: int, phrase: list[str]) -> bool:
+        if first < 0 or first + len(phrase) >= len(words):
+            return False
+        return all(
+            word == wanted
+            or (wanted == NUMBER and (word.lstrip("£$€")[:1].isdigit() or word in self._numbers))
+            for word, wanted in zip(words[first : first + len(phrase)], phrase, strict=True)
+        )
+
+    def _negated(self, words: list[str], first: int) -> int:
+        """The place of the negator that reaches ``first``, or -1."""
+        for i in range(first - 1, max(first - 1 - self._reach, -1), -1):
+            word = words[i]
+            if word in self._negators:
+                return i
+            if word in (_END, _ASKS):
+                return -1
+        return -1
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where each word that `read` gives stands in the text: first character, and the first after it."""
+        if "://" in text:
+            text = _LINK.sub(lambda link: " " * len(link.group()), text)
+        pieces, origin = [], []
+        # Whatever becomes of a character or an entity, it becomes of it alone.
+        for piece in _pieces(text):
+            plain = self._plain(piece.group())
+            pieces.append(plain)
+            origin += [piece.span()] * len(plain)
+        joined = "".join(pieces)
+        return [(origin[m.start()][0], origin[m.end() - 1][1]) for m in re.finditer(r"\S+", joined)]
+
+
+def _row(cue: Cue, place: int) -> _Row:
+    words = cue.words
+    steps = [step for step in (1, -1) if 0 <= place + step < len(words) and words[place + step] != NUMBER]
+    step = steps[0] if steps else 0
+    return _Row(step, words[place + step] if steps else "", place, list(words), NUMBER in words, cue)
+
+
+def _pieces(text: str) -> Iterator[re.Match[str]]:
+    return re.finditer(rf"{_ENTITY.pattern}|.", text, re.DOTALL)
+
+
+def _apart(found: list[tuple[int, int, int, Cue]]) -> list[Hit]:
+    hits, taken = [], 0
+    for first, end, start, cue in found:
+        if first >= taken:
+            taken = -end
+            hits.append(Hit(start, taken, cue))
+    return hits
+
+
+def _foreign(folds: bool) -> dict[int, str]:
+    """What other characters than ASCII become once they are small; those left out stay."""
+    plain: dict[int, str] = {code: unicodedata.normalize("NFKC", chr(code)).lower() for code in _STYLED}
+    plain |= dict.fromkeys(map(ord, _APOSTROPHES), "'") | dict.fromkeys(_INVISIBLE, "")
+    plain |= (
+        dict.fromkeys(map(ord, "“”„«»–—―·•"), " ") | dict.fromkeys(map(ord, "…¡"), _END) | {ord("¿"): _ASKS}
+    )
+    plain |= {ord(sign): f" {sign} " for sign in _SIGNS}
+    if folds:
+        plain |= {ord(letter): base for letter, base in zip(*_ACCENTS, strict=True)}
+    return plain
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    entity = match.group()
+    return html.unescape(entity) if entity[1] == "#" else html5.get(entity[1:], entity)
