@@ -26,6 +26,8 @@ Outcome = Event | RejectedError
 _OWN = frozenset(("post", "versions", "index", "version", "processed_at", "schema"))
 """Columns of an event that the chain itself fills."""
 _COLUMNS = frozenset(field.name for field in fields(Event)) - _OWN
+_GIVEN = ("post", "observed")
+"""Columns that are there before the first step."""
 
 _NO_STEPS: dict[str, str] = {}
 
@@ -102,11 +104,11 @@ class Chain:
             raise FatalError(f"{len(posts)} posts came with {len(observed)} times of observation")
         outcomes: list[Any] = [None] * len(posts)
         live = [i for i, post in enumerate(posts) if not post.deleted]
-        batch = _Batch(live, {"post": [posts[i] for i in live]})
+        batch = _Batch(live, {"post": [posts[i] for i in live], "observed": [observed[i] for i in live]})
         for name, enricher in self._steps:
             batch.columns[enricher.assigns] = _run(name, enricher, batch, outcomes)
         stamp = _Stamp(prefix, now, operation, self._versions)
-        found = [name for name in batch.columns if name != "post"]
+        found = [name for name in batch.columns if name not in _GIVEN]
         rows = zip(*(batch.columns[name] for name in found), strict=True) if found else repeat(())
         for i, row in zip(batch.places, rows):  # noqa: B905 - the rows may be endless
             outcomes[i] = stamp.event(posts[i], observed[i], dict(zip(found, row, strict=True)))
@@ -117,7 +119,7 @@ class Chain:
 
 
 def _check(steps: Sequence[tuple[str, Enricher]]) -> None:
-    maker: dict[str, str] = {"post": ""}
+    maker = dict.fromkeys(_GIVEN, "")
     problems = []
     for name, enricher in steps:
         for column in enricher.requires:
