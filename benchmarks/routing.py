@@ -64,7 +64,8 @@ def columns() -> dict[str, list[Any]]:
         "entities": brands,
         "sentiment": [Sentiment(draw.uniform(-1, 1), "neutral", 0.0, 1.0, 0.0) for _ in posts],
         "complaint": [
-            Complaint(draw.random(), draw.random() < 0.4, draw.choice(CATEGORIES), draw.random()) for _ in posts
+            Complaint(draw.random(), draw.random() < 0.4, draw.choice(CATEGORIES), draw.random())
+            for _ in posts
         ],
         "customer": [
             CustomerLink("c", 0.9, segment=f"s{draw.randrange(20)}") if draw.random() < 0.4 else None

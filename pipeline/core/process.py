@@ -82,6 +82,11 @@ class Chain:
         """The version of each step by its name, as each event of a live post carries them."""
         return dict(self._versions)
 
+    @property
+    def columns(self) -> frozenset[str]:
+        """All columns that a step behind the last would find."""
+        return frozenset((*_GIVEN, *(enricher.assigns for _, enricher in self._steps)))
+
     def process(
         self,
         posts: Sequence[Post],

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -194,13 +193,16 @@ class _Index:
 
     def __init__(self, options: Sequence[Sequence[frozenset[Key]]], see: Callable[[str], Seeing]) -> None:
         common = Counter(key for sets in options for keys in sets for key in keys)
+        # Where one rule needs the words of texts anyhow, they cost the others nothing.
+        forced = any(sets and all(map(_has_words, sets)) for sets in options)
+        word_cost = 0 if forced else _WORD_COST
         self._always: list[int] = []
         tables: dict[tuple[str, bool], dict[Any, list[int]]] = {}
         for number, sets in enumerate(options):
             if not sets:
                 self._always.append(number)
                 continue
-            for key in min(sets, key=lambda keys: _cost(keys, common)):
+            for key in min(sets, key=lambda keys: _cost(keys, common, word_cost)):
                 tables.setdefault((key.by, key.is_word), {}).setdefault(key.value, []).append(number)
         self._tables = [
             _Table(see(by), is_word, rules, frozenset(rules)) for (by, is_word), rules in tables.items()
@@ -225,6 +227,10 @@ class _Index:
         return sorted({*found, *self._always})
 
 
-def _cost(keys: frozenset[Key], common: Mapping[Key, int]) -> int:
+def _cost(keys: frozenset[Key], common: Mapping[Key, int], word_cost: int) -> int:
     """How many rules are asked along with this one at worst, and the words that must be cut out."""
-    return max(common[key] for key in keys) + (_WORD_COST if any(map(itemgetter(2), keys)) else 0)
+    return max(common[key] for key in keys) + (word_cost if _has_words(keys) else 0)
+
+
+def _has_words(keys: frozenset[Key]) -> bool:
+    return any(key.is_word for key in keys)

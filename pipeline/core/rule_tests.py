@@ -1,4 +1,4 @@
-"""Tests of rules, as they stand beside them in ``routing_test.toml``: an event's fields, and where it must go.
+"""Tests of rules, as they stand beside them in ``routing_test.toml``: an event's fields, and where it goes.
 
 A test names only the fields that matter to it; all others are as if nothing had been said or found.
 """
