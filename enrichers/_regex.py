@@ -43,10 +43,10 @@ def _told(pattern: str, error: Exception) -> str:
     message = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
     what, _, quoted = message.partition(": ")
     at = pattern.find(quoted) if quoted else -1
-    try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as second:
-        position = getattr(second, "pos", None)
-        at = position if position is not None else at
+    if quoted == pattern:  # RE2 does not say where a parenthesis or bracket that is missing belongs
+        try:
+            re.compile(pattern)
+        except re.error as second:
+            at = second.pos or 0
     where = f"at character {at + 1}" if at >= 0 else "as a whole"
     return f"the pattern `{pattern}` is wrong {where}: {message if quoted else what}"

@@ -56,7 +56,7 @@ def look_at_rules(path: Path, note: str = "") -> list[Looked]:
         router = read_router(path)
     except ConfigError as error:
         return [Looked("rules", str(path), note, (str(error),))]
-    counted = f"{len(router.rules)} rules, {len(router.queues)} queues, version {router.version}"
+    counted = f"rules: {len(router.rules)}, queues: {len(router.queues)}, version {router.version}"
     return [Looked("rules", str(path), note or counted), _rule_tests(path, router)]
 
 

@@ -80,7 +80,7 @@ def _show(file: str, looked: list[Looked], args: argparse.Namespace) -> None:
                 "problems": one.problems,
             }
         )
-    columns = ["part", "name", "state", "detail"]
+    columns = ["part", "state", "detail", "name"]
     write_rows(rows, [*columns, "problems"] if args.format != "table" else columns, args.format, sys.stdout)
     sys.stdout.flush()
 

@@ -118,9 +118,10 @@ def read_field(field: Field, row: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return lambda source: get(row(source)).get(field.key)
     if field.column == "post":
         return lambda source: get(row(source))
-    if field.many:
+    if event_fields()[field.column].many:
         return lambda source: [get(element) for element in row(source) or ()]
-    return lambda source: None if (value := row(source)) is None else get(value)
+    nothing = () if field.many else None
+    return lambda source: nothing if (value := row(source)) is None else get(value)
 
 
 def read_element(field: Field) -> Callable[[Any], Any]:
