@@ -84,7 +84,15 @@ def _connector(name: str, table: Mapping[str, Any]) -> tuple[ModuleType, Any]:
 
 
 def build_chain(settings: Settings) -> Chain:
-    """The chain of ``enrich.steps``, each with its own table. ConfigError with the problems of all steps.
+    """The chain of ``enrich.steps``, each with its own table. ConfigError with the problems of all steps."""
+    built, problems = build_steps(settings)
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return Chain(built)
+
+
+def build_steps(settings: Settings) -> tuple[list[tuple[str, Enricher]], list[str]]:
+    """The enrichers of ``enrich.steps`` by name, as far as they can be built, and what hinders the rest.
 
     A table ``[enrichers.NAME]`` of an enricher that is not among the steps is left alone, one of no
     enricher at all is a problem.
@@ -102,10 +110,12 @@ def build_chain(settings: Settings) -> Chain:
             problems.append(f"enrich.steps[{position}]: {error}")
             continue
         try:
-            table = convert_table(module.SETTINGS, settings.enrichers.get(step, {}), f"enrichers.{step}")
-            built.append((step, module.build(table)))
+            built.append((step, module.build(read_table(module, settings.enrichers, "enrichers", step))))
         except ConfigError as error:
             problems.append(str(error))
-    if problems:
-        raise ConfigError("\n".join(problems))
-    return Chain(built)
+    return built, problems
+
+
+def read_table(module: ModuleType, tables: Mapping[str, Mapping[str, Any]], family: Family, name: str) -> Any:
+    """The SETTINGS of a part from its table, if it has one; ConfigError with every problem."""
+    return convert_table(module.SETTINGS, tables.get(name, {}), f"{family}.{name}")

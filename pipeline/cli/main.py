@@ -29,6 +29,7 @@ COMMANDS = (
     "rejected",
     "audit",
     "rebuild",
+    "check",
 )
 
 

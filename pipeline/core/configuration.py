@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,14 +20,14 @@ import msgspec
 from msgspec import Struct
 
 from pipeline.core.conversion import Reading, quoted_key
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import ConfigError, raise_problems
 from pipeline.core.schema import PREFIX, settings_of, suggestion, variable_of
 from pipeline.core.settings import RESERVED, EnrichSettings, Settings, Table, Tables
+from pipeline.core.toml_text import parse_toml
 
 T = TypeVar("T", bound=Struct)
 
 _PART_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-_AT = re.compile(r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.S)
 
 
 def read_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
@@ -47,7 +46,7 @@ def read_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
     )
     reading.problems += _part_problems(data, owners, environ)
     reading.problems += _unknown_variables(environ, owners.values(), judge_enrichers=steps is not None)
-    _raise_all(reading.problems, origin)
+    raise_problems(reading.problems, origin)
     assert settings is not None  # otherwise there were problems
     tables: dict[str, Tables] = {"connectors": {}, "enrichers": {}}
     for part, variable in owners.items():
@@ -85,45 +84,21 @@ def convert_table(
     known = _variables(kind, variable)
     for name in sorted(ours.keys() - reading.used - set(known)):
         reading.problem(name, f"unknown variable{suggestion(name, known)}")
-    _raise_all(reading.problems, table.origin)
+    raise_problems(reading.problems, table.origin)
     assert settings is not None  # otherwise there were problems
     return settings
 
 
-def _raise_all(problems: list[str], origin: str) -> None:
-    if problems:
-        count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
-        raise ConfigError("\n  ".join([f"{origin}: {count}", *problems]))
-
-
 def _read_file(path: Path, origin: str) -> dict[str, Any]:
-    """The file as TOML; raises ConfigError. No chained error: tomllib's own may hold the whole text."""
-    problem = ""
+    """The file as TOML; raises ConfigError."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        return parse_toml(path.read_bytes())
     except OSError as error:
         problem = f"cannot be read ({error.strerror}): name another with --config or GROUNDSWELL_CONFIG"
-    except UnicodeDecodeError as error:
-        problem = f"not UTF-8 at byte {error.start}: save it as UTF-8"
-    if not problem:
-        try:
-            return tomllib.loads(text)
-        except ValueError as error:
-            problem = _place(str(error), text)
-        except RecursionError:
-            problem = "nested too deeply"
-    _raise_all([problem], origin)
+    except ConfigError as error:
+        problem = str(error)
+    raise_problems([problem], origin)
     raise AssertionError("unreachable")
-
-
-def _place(message: str, text: str) -> str:
-    """tomllib's message with the place first: "line 3, column 7: Invalid value"."""
-    found = _AT.fullmatch(message)
-    if not found:
-        return message
-    line = found["line"] or 1 + text.count("\n")
-    column = found["column"] or 1 + len(text) - (text.rfind("\n") + 1)
-    return f"line {line}, column {column}: {found['what']}"
 
 
 def _steps(data: dict[str, Any], environ: Mapping[str, str]) -> tuple[str, ...] | None:

@@ -14,6 +14,8 @@ something to do. Nothing here knows Kafka, Elasticsearch or HTTP.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class GroundswellError(Exception):
     """Root of all errors that Groundswell raises on purpose."""
@@ -44,3 +46,10 @@ class RejectedError(GroundswellError):
     def __init__(self, message: str, reason: str = "invalid") -> None:
         super().__init__(message)
         self.reason = reason
+
+
+def raise_problems(problems: Sequence[str], origin: str) -> None:
+    """Raises one ConfigError that lists every problem under the name of their file; none, and it returns."""
+    if problems:
+        count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
+        raise ConfigError("\n  ".join([f"{origin}: {count}", *problems]))

@@ -26,6 +26,8 @@ Outcome = Event | RejectedError
 _OWN = frozenset(("post", "versions", "index", "version", "processed_at", "schema"))
 """Columns of an event that the chain itself fills."""
 _COLUMNS = frozenset(field.name for field in fields(Event)) - _OWN
+_GIVEN = ("post", "observed")
+"""Columns that are there before the first step."""
 
 _NO_STEPS: dict[str, str] = {}
 
@@ -80,6 +82,11 @@ class Chain:
         """The version of each step by its name, as each event of a live post carries them."""
         return dict(self._versions)
 
+    @property
+    def columns(self) -> frozenset[str]:
+        """All columns that a step behind the last would find."""
+        return frozenset((*_GIVEN, *(enricher.assigns for _, enricher in self._steps)))
+
     def process(
         self,
         posts: Sequence[Post],
@@ -102,11 +109,11 @@ class Chain:
             raise FatalError(f"{len(posts)} posts came with {len(observed)} times of observation")
         outcomes: list[Any] = [None] * len(posts)
         live = [i for i, post in enumerate(posts) if not post.deleted]
-        batch = _Batch(live, {"post": [posts[i] for i in live]})
+        batch = _Batch(live, {"post": [posts[i] for i in live], "observed": [observed[i] for i in live]})
         for name, enricher in self._steps:
             batch.columns[enricher.assigns] = _run(name, enricher, batch, outcomes)
         stamp = _Stamp(prefix, now, operation, self._versions)
-        found = [name for name in batch.columns if name != "post"]
+        found = [name for name in batch.columns if name not in _GIVEN]
         rows = zip(*(batch.columns[name] for name in found), strict=True) if found else repeat(())
         for i, row in zip(batch.places, rows):  # noqa: B905 - the rows may be endless
             outcomes[i] = stamp.event(posts[i], observed[i], dict(zip(found, row, strict=True)))
@@ -117,7 +124,7 @@ class Chain:
 
 
 def _check(steps: Sequence[tuple[str, Enricher]]) -> None:
-    maker: dict[str, str] = {"post": ""}
+    maker = dict.fromkeys(_GIVEN, "")
     problems = []
     for name, enricher in steps:
         for column in enricher.requires:

@@ -48,11 +48,14 @@ class Connector(Protocol):
 class Enricher(Protocol):
     """Judges whole batches, column by column, and touches nothing outside its arguments.
 
-    ``requires`` names the columns it reads (``post`` first of all), ``assigns`` the one it makes;
-    both are fields of Event. ``version`` changes whenever the same input may give another result.
+    ``requires`` names the columns it reads (``post`` first of all), ``assigns`` the one it makes; both
+    are fields of Event, but for ``observed``, the times at which the log took the posts in. The names
+    may follow from the step's settings. ``version`` changes whenever the same input may give another result.
     """
 
-    requires: ClassVar[tuple[str, ...]]
+    @property
+    def requires(self) -> tuple[str, ...]: ...
+
     assigns: ClassVar[str]
     version: str
 

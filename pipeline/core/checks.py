@@ -1,0 +1,137 @@
+"""Conditions made ready, and how they join: closures over rows, what they are found by, their reasons.
+
+A row is one post: a list that holds the columns which the conditions read, and behind them what was
+worked out for one condition and serves the next (the words of a text, a named condition). Rows are
+laid out by a :class:`Layout`. Nothing here knows fields or words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+Row = list[Any]
+Holds = Callable[[Any], bool]
+Reasons = Callable[[Any], list[str]]
+
+
+class Key(NamedTuple):
+    """The value that the field at the path ``by`` has, or with ``is_word`` a word that is in it."""
+
+    by: str
+    value: Any
+    is_word: bool = False
+
+
+class Check(Struct, frozen=True):
+    """A condition made ready.
+
+    ``holds`` judges a row. ``reasons`` gives the tests that made it hold, or not, each with the value
+    that it saw. ``columns`` are what it reads. ``options`` are sets of keys, of each of which at least
+    one must be a row's for the condition to hold; without any, nothing is known beforehand. ``cost``
+    orders checks, the cheapest first.
+    """
+
+    holds: Holds
+    reasons: Reasons
+    columns: frozenset[str]
+    options: tuple[frozenset[Key], ...] = ()
+    cost: int = 1
+
+
+class Layout:
+    """Where columns and intermediate results stand in a row. Grows while conditions are made ready.
+
+    Columns count from the front and results from the back, so that both may still grow.
+    """
+
+    def __init__(self) -> None:
+        self.columns: list[str] = ["post"]
+        self._results: dict[object, int] = {}
+
+    def column(self, name: str) -> Callable[[Row], Any]:
+        """A function from a row to its value of the column."""
+        if name not in self.columns:
+            self.columns.append(name)
+        at = self.columns.index(name)
+        return lambda row: row[at]
+
+    def once(self, name: object, work: Callable[[Row], Any]) -> Callable[[Row], Any]:
+        """``work``, done at most once a row for all that give it this name. It must not return None."""
+        at = -1 - self._results.setdefault(name, len(self._results))
+
+        def result(row: Row) -> Any:
+            found = row[at]
+            if found is None:
+                found = row[at] = work(row)
+            return found
+
+        return result
+
+    def row(self, values: Iterable[Any]) -> Row:
+        """The row of one post: its values of ``columns``, in their order, and room for results."""
+        return [*values, *[None] * len(self._results)]
+
+
+def every(parts: Sequence[Check]) -> Check:
+    """All of the parts hold."""
+    tests = [part.holds for part in sorted(parts, key=lambda part: part.cost)]
+
+    def reasons(row: Any) -> list[str]:
+        failed = next((part for part in parts if not part.holds(row)), None)
+        return [reason for part in ([failed] if failed else parts) for reason in part.reasons(row)]
+
+    options = tuple(keys for part in parts for keys in part.options)
+    return Check(_all_of(tests), reasons, _columns(parts), options, max(part.cost for part in parts))
+
+
+def _all_of(tests: list[Holds]) -> Holds:
+    """Two tests and three, as most rules have, without a loop: it would take longer than the tests."""
+    if len(tests) == 2:
+        one, two = tests
+        return lambda row: one(row) and two(row)
+    if len(tests) == 3:
+        one, two, three = tests
+        return lambda row: one(row) and two(row) and three(row)
+
+    def holds(row: Any) -> bool:
+        for test in tests:  # noqa: SIM110 - `all` over a generator takes twice as long
+            if not test(row):
+                return False
+        return True
+
+    return holds
+
+
+def either(parts: Sequence[Check]) -> Check:
+    """At least one part holds."""
+    tests = [part.holds for part in sorted(parts, key=lambda part: part.cost)]
+
+    def holds(row: Any) -> bool:
+        for test in tests:  # noqa: SIM110 - as above
+            if test(row):
+                return True
+        return False
+
+    def reasons(row: Any) -> list[str]:
+        held = next((part for part in parts if part.holds(row)), None)
+        return [reason for part in ([held] if held else parts) for reason in part.reasons(row)]
+
+    options: tuple[frozenset[Key], ...] = ()
+    if all(part.options for part in parts):
+        # The smallest set of each part: all combinations would be too many to keep.
+        smallest = (min(part.options, key=len) for part in parts)
+        options = (frozenset(key for keys in smallest for key in keys),)
+    return Check(holds, reasons, _columns(parts), options, max(part.cost for part in parts))
+
+
+def denied(part: Check) -> Check:
+    """The part does not hold."""
+    test = part.holds
+    return Check(lambda row: not test(row), part.reasons, part.columns, (), part.cost)
+
+
+def _columns(parts: Sequence[Check]) -> frozenset[str]:
+    return frozenset(column for part in parts for column in part.columns)

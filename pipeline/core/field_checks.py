@@ -1,0 +1,213 @@
+"""Checks on one field: comparison, sets, words, patterns, existence; and which values suit which field.
+
+A value that a field can never have is refused: a rule that can never hold would fail in silence.
+A field that a post does not have fulfils none of these checks.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Literal, get_args, get_origin
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Struct
+
+from pipeline.core.checks import Check, Holds, Key
+from pipeline.core.condition_text import Test, Value
+from pipeline.core.errors import ConfigError
+from pipeline.core.event_fields import Field
+from pipeline.core.schema import bare, expected, suggestion
+from pipeline.core.wording import Phrase, Wording, phrase_of
+
+Regex = Callable[[str], Callable[[str], bool]]
+"""Compiles a pattern into a search in linear time; raises ConfigError with what is wrong, and where."""
+
+_ORDER = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+_CHEAP, _WORDS, _PATTERN = 1, 4, 20
+_SHOWN = 60
+
+
+class Sight(Struct, frozen=True):
+    """A field as a condition sees it: of the whole post, or of one element of a list.
+
+    ``read`` gives its value, or its values where ``many``; ``words`` the wording of each.
+    """
+
+    field: Field
+    read: Callable[[Any], Any]
+    words: Callable[[Any], tuple[Wording, ...]]
+    many: bool
+
+
+def field_check(test: Test, sight: Sight, regex: Regex, zone: ZoneInfo | None) -> Check:
+    """The check of a test. Dates without a time begin in ``zone``, else in UTC. Raises ConfigError."""
+    if test.operator != "exists" and sight.field.kind == "table":
+        raise ConfigError(f"`{test.field}` is a table: ask for a field in it, or whether it `exists`")
+    columns = frozenset((sight.field.column,))
+    holds, options, cost = _BY_OPERATOR[test.operator](test, sight, regex, zone)
+    read, source = sight.read, test.source
+    return Check(holds, lambda row: [f"{source} ({_shown(read(row))})"], columns, options, cost)
+
+
+_Made = tuple[Holds, tuple[frozenset[Key], ...], int]
+
+
+def _equal(test: Test, sight: Sight, _: Regex, zone: ZoneInfo | None) -> _Made:
+    read, value = sight.read, _suited(test.values[0], sight.field, zone)
+    keys = frozenset((Key(sight.field.path, value),))
+    if sight.many:
+        return (lambda row: value in read(row)), (keys,), _CHEAP
+    return (lambda row: read(row) == value), (keys,), _CHEAP
+
+
+def _ordered(test: Test, sight: Sight, _: Regex, zone: ZoneInfo | None) -> _Made:
+    if sight.field.kind not in ("number", "time"):
+        raise ConfigError(
+            f"`{test.operator}` compares numbers and times, and `{test.field}` is {_A[sight.field.kind]}"
+        )
+    read, bound, compare = sight.read, _suited(test.values[0], sight.field, zone), _ORDER[test.operator]
+    if sight.many:
+        return (lambda row: any(one is not None and compare(one, bound) for one in read(row))), (), _CHEAP
+    return (lambda row: (value := read(row)) is not None and compare(value, bound)), (), _CHEAP
+
+
+def _any_of(test: Test, sight: Sight, _: Regex, zone: ZoneInfo | None) -> _Made:
+    read = sight.read
+    values = frozenset(_suited(value, sight.field, zone) for value in test.values)
+    keys = (frozenset(Key(sight.field.path, value) for value in values),)
+    if sight.many:
+        return (lambda row: not values.isdisjoint(read(row))), keys, _CHEAP
+    return (lambda row: read(row) in values), keys, _CHEAP
+
+
+def _all_of(test: Test, sight: Sight, _: Regex, zone: ZoneInfo | None) -> _Made:
+    if not sight.many:
+        raise ConfigError(f"`{test.field}` has one value only, which cannot be all of several: use `in`")
+    read = sight.read
+    values = frozenset(_suited(value, sight.field, zone) for value in test.values)
+    keys = tuple(frozenset((Key(sight.field.path, value),)) for value in values)
+    return (lambda row: values.issubset(read(row))), keys, _CHEAP
+
+
+def _contains_any(test: Test, sight: Sight, _: Regex, __: ZoneInfo | None) -> _Made:
+    phrases, words = _phrases(test, sight), sight.words
+    keys = frozenset(Key(sight.field.path, phrase.key, is_word=True) for phrase in phrases)
+    options = (keys,) if all(phrase.key for phrase in phrases) else ()
+    return (lambda row: any(one.is_in(text) for text in words(row) for one in phrases)), options, _WORDS
+
+
+def _contains_all(test: Test, sight: Sight, _: Regex, __: ZoneInfo | None) -> _Made:
+    phrases, words = _phrases(test, sight), sight.words
+    options = tuple(
+        frozenset((Key(sight.field.path, phrase.key, is_word=True),)) for phrase in phrases if phrase.key
+    )
+    return (
+        (lambda row: all(any(one.is_in(text) for text in words(row)) for one in phrases)),
+        options,
+        _WORDS,
+    )
+
+
+def _matches(test: Test, sight: Sight, regex: Regex, _: ZoneInfo | None) -> _Made:
+    _only_texts(test, sight)
+    search, read = regex(str(test.values[0])), sight.read
+    if sight.many:
+        return (lambda row: any(search(one) for one in read(row))), (), _PATTERN
+    return (lambda row: (value := read(row)) is not None and search(value)), (), _PATTERN
+
+
+def _exists(_: Test, sight: Sight, __: Regex, ___: ZoneInfo | None) -> _Made:
+    read = sight.read
+    # An event leaves out what is empty, so an empty text is a missing one, but 0 and false are values.
+    return (lambda row: (value := read(row)) is not None and value not in _EMPTY), (), _CHEAP
+
+
+def _yes(_: Test, sight: Sight, __: Regex, ___: ZoneInfo | None) -> _Made:
+    read = sight.read
+    return (lambda row: read(row) is True), (frozenset((Key(sight.field.path, True),)),), _CHEAP
+
+
+_EMPTY: tuple[Any, ...] = ("", (), [], {})
+_A = {"text": "a text", "yes or no": "true or false", "number": "a number", "time": "a time"}
+_BY_OPERATOR: dict[str, Callable[[Test, Sight, Regex, ZoneInfo | None], _Made]] = {
+    "=": _equal,
+    **dict.fromkeys(_ORDER, _ordered),
+    "any of": _any_of,
+    "all of": _all_of,
+    "contains any of": _contains_any,
+    "contains all of": _contains_all,
+    "matches": _matches,
+    "exists": _exists,
+    "yes": _yes,
+}
+
+
+def _phrases(test: Test, sight: Sight) -> tuple[Phrase, ...]:
+    _only_texts(test, sight)
+    wrong = next((value for value in test.values if not isinstance(value, str)), None)
+    if wrong is not None:
+        raise ConfigError(f"words to look for stand in quotes, got {_literal(wrong)}")
+    return tuple(phrase_of(str(value)) for value in test.values)
+
+
+def _only_texts(test: Test, sight: Sight) -> None:
+    if sight.field.kind != "text":
+        raise ConfigError(f"`{test.field}` is {_A[sight.field.kind]}, and only texts have words in them")
+
+
+def _suited(value: Value, field: Field, zone: ZoneInfo | None) -> Any:
+    """The value as the field's type has it; ConfigError where the field can never have it."""
+    if field.kind == "time":
+        return _moment(value, field, zone)
+    try:
+        return msgspec.convert(value, field.annotation)
+    except msgspec.ValidationError:
+        core = bare(field.annotation)
+        hint = ""
+        if get_origin(core) is Literal and isinstance(value, str):
+            hint = suggestion(value, get_args(core))
+        raise ConfigError(
+            f"`{field.path}` is never {_literal(value)}: it is {expected(field.annotation)}"
+            + (hint if "mean" in hint else "")
+        ) from None
+
+
+def _moment(value: Value, field: Field, zone: ZoneInfo | None) -> datetime:
+    try:
+        moment = datetime.fromisoformat(str(value))
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone or UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ConfigError(
+            f"`{field.path}` is a time, and {_literal(value)} is none:"
+            ' write it like "2026-11-22" or "2026-11-22T18:00:00Z"'
+        ) from None
+
+
+def _literal(value: Value) -> str:
+    if isinstance(value, str):
+        return f'"{value}"'
+    return str(value).lower()
+
+
+def _shown(value: Any) -> str:
+    """A value for a person, at most a line of it."""
+    if value is None or value in _EMPTY:
+        return "it has none"
+    if isinstance(value, list | tuple):
+        return "it has " + _cut(", ".join(_one(each) for each in value))
+    return f"it is {_one(value)}"
+
+
+def _one(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, str):
+        return f'"{_cut(" ".join(value.split()))}"'
+    return "there" if isinstance(value, Struct | dict) else _literal(value)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

@@ -1,0 +1,236 @@
+"""Which queues a post goes to: rules in their order, each with a condition made ready beforehand.
+
+Pure, and fast with many rules: a rule is asked only where a post has the value or the word without
+which its condition cannot hold. Where rules come from is :mod:`pipeline.core.routing_file`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from pipeline.core.checks import Check, Key, Layout, Row
+from pipeline.core.event import Event, Route
+from pipeline.core.post import Post
+from pipeline.core.week import Week
+from pipeline.core.wording import Wording
+
+DEFAULT_RULE = "default"
+"""Stands in ``Route.rule`` where no rule held and the default queue took the post."""
+
+Routes = tuple[Route, ...]
+
+_WORD_COST = 20
+"""Cutting a text into words takes about as long as asking so many rules."""
+
+
+class Queue(Struct, frozen=True, kw_only=True):
+    """``hours`` are when people work in it, None for always. ``priority`` 1 is the most pressing."""
+
+    name: str
+    priority: int
+    hours: Week | None = None
+    first_response_minutes: int | None = None
+    about: str = ""
+
+    def due_at(self, arrived: datetime) -> datetime | None:
+        """When the first response is due, in UTC, by the minutes within ``hours``; None without a promise.
+
+        Raises OverflowError where the calendar ends before.
+        """
+        if self.first_response_minutes is None:
+            return None
+        if self.hours is None:
+            return arrived + timedelta(minutes=self.first_response_minutes)
+        return self.hours.after(arrived, self.first_response_minutes)
+
+
+class Rule(Struct, frozen=True):
+    """``route`` is where a post goes for which ``check`` holds; None: nowhere, and no later rule is asked."""
+
+    id: str
+    check: Check
+    route: Route | None
+
+
+class Step(Struct, frozen=True):
+    """One rule on the way: whether it held, and the tests that decided, each with the value it saw."""
+
+    rule: str
+    held: bool
+    reasons: tuple[str, ...] = ()
+    queue: str = ""
+
+
+class Way(Struct, frozen=True):
+    """How a post came to its routes; the last step is where the reading of the rules ended."""
+
+    routes: Routes
+    steps: tuple[Step, ...]
+
+
+class Seeing(Struct, frozen=True):
+    """How the values of a field, or the words of its texts, are taken from a row."""
+
+    values: Callable[[Row], Any]
+    words: Callable[[Row], tuple[Wording, ...]]
+    many: bool
+
+
+class Rules(Struct, frozen=True):
+    """What one file says. ``version`` changes whenever anything in it does."""
+
+    rules: tuple[Rule, ...]
+    queues: dict[str, Queue]
+    default: Route | None
+    first_only: bool
+    version: str
+
+
+class Router:
+    """The rules of one file, ready for posts. Immutable; one may be shared by threads."""
+
+    def __init__(self, rules: Rules, layout: Layout, see: Callable[[str], Seeing]) -> None:
+        """``layout`` is that of the rules' checks, ``see`` gives the way to a field by its path."""
+        self.rules = rules.rules
+        self.queues = rules.queues
+        self.version = rules.version
+        self._first_only = rules.first_only
+        self._default: Routes = (rules.default,) if rules.default else ()
+        self._index = _Index([rule.check.options for rule in self.rules], see)
+        self._holds = [rule.check.holds for rule in self.rules]
+        self._routes = [rule.route for rule in self.rules]
+        self._layout = layout
+        self._room = layout.row(())
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the rules read, ``post`` first: fields of Event, and perhaps ``observed``."""
+        return tuple(self._layout.columns)
+
+    def readers(self, column: str) -> list[str]:
+        """The ids of the rules that read a column."""
+        return [rule.id for rule in self.rules if column in rule.check.columns]
+
+    def route(self, columns: Mapping[str, Any]) -> Routes:
+        """The routes of one post by its value of each of ``columns``, in the order of the rules.
+
+        At most one a queue; none for deletions and for posts of our own accounts. A column may be None
+        where a step found nothing.
+        """
+        return self._route([*(columns[name] for name in self._layout.columns), *self._room])
+
+    def route_all(self, columns: Mapping[str, Sequence[Any]]) -> list[Routes]:
+        """The routes of each post of a batch; see `route`."""
+        room, route = self._room, self._route
+        rows = zip(*(columns[name] for name in self._layout.columns), strict=True)
+        return [route([*values, *room]) for values in rows]
+
+    def _route(self, row: Row) -> Routes:
+        if _is_exempt(row[0]):
+            return ()
+        holds, routes = self._holds, self._routes
+        found: list[Route] = []
+        for number in self._index.candidates(row):
+            if not holds[number](row):
+                continue
+            route = routes[number]
+            if route is None:
+                return tuple(found)
+            if self._first_only:
+                return (route,)
+            if all(route.queue != other.queue for other in found):
+                found.append(route)
+        return tuple(found) if found else self._default
+
+    def explain(self, columns: Mapping[str, Any]) -> Way:
+        """`route` with its reasons, from asking all rules one by one: slow, and the same result."""
+        row = self._layout.row(columns[name] for name in self._layout.columns)
+        if _is_exempt(row[0]):
+            told = "a deletion" if row[0].deleted else "a post of our own account"
+            return Way((), (Step("", True, (f"{told} is never routed",)),))
+        steps: list[Step] = []
+        found: list[Route] = []
+        for rule in self.rules:
+            held = rule.check.holds(row)
+            queue = rule.route.queue if held and rule.route else ""
+            steps.append(Step(rule.id, held, tuple(rule.check.reasons(row)), queue))
+            if held and rule.route and all(rule.route.queue != other.queue for other in found):
+                found.append(rule.route)
+            if held and (self._first_only or rule.route is None):
+                return Way(tuple(found), tuple(steps))
+        if found:
+            return Way(tuple(found), tuple(steps))
+        last = Step(DEFAULT_RULE, bool(self._default), (), self._default[0].queue if self._default else "")
+        return Way(self._default, (*steps, last))
+
+
+def columns_of(event: Event) -> dict[str, Any]:
+    """An event's own columns, as `Router.route` takes them."""
+    return {**msgspec.structs.asdict(event), "observed": event.processed_at}
+
+
+def _is_exempt(post: Post) -> bool:
+    return post.deleted or post.direction == "outbound"
+
+
+class _Table(NamedTuple):
+    """The rules to ask by the values, or by the words, of one field."""
+
+    see: Seeing
+    is_word: bool
+    rules: dict[Any, list[int]]
+    vocabulary: frozenset[Any]
+
+
+class _Index:
+    """Which rules are worth asking for a row; the others cannot hold."""
+
+    def __init__(self, options: Sequence[Sequence[frozenset[Key]]], see: Callable[[str], Seeing]) -> None:
+        common = Counter(key for sets in options for keys in sets for key in keys)
+        # Where one rule needs the words of texts anyhow, they cost the others nothing.
+        forced = any(sets and all(map(_has_words, sets)) for sets in options)
+        word_cost = 0 if forced else _WORD_COST
+        self._always: list[int] = []
+        tables: dict[tuple[str, bool], dict[Any, list[int]]] = {}
+        for number, sets in enumerate(options):
+            if not sets:
+                self._always.append(number)
+                continue
+            for key in min(sets, key=lambda keys: _cost(keys, common, word_cost)):
+                tables.setdefault((key.by, key.is_word), {}).setdefault(key.value, []).append(number)
+        self._tables = [
+            _Table(see(by), is_word, rules, frozenset(rules)) for (by, is_word), rules in tables.items()
+        ]
+
+    def candidates(self, row: Row) -> Iterable[int]:
+        """The numbers of the rules to ask, in order."""
+        found: list[int] = []
+        for see, is_word, rules, vocabulary in self._tables:
+            if is_word:
+                for wording in see.words(row):
+                    for word in vocabulary & wording.words:
+                        found += rules[word]
+            elif see.many:
+                for value in see.values(row):
+                    if value in rules:
+                        found += rules[value]
+            elif hit := rules.get(see.values(row)):
+                found += hit
+        if not found:
+            return self._always
+        return sorted({*found, *self._always})
+
+
+def _cost(keys: frozenset[Key], common: Mapping[Key, int], word_cost: int) -> int:
+    """How many rules are asked along with this one at worst, and the words that must be cut out."""
+    return max(common[key] for key in keys) + (word_cost if _has_words(keys) else 0)
+
+
+def _has_words(keys: frozenset[Key]) -> bool:
+    return any(key.is_word for key in keys)

@@ -1,0 +1,75 @@
+"""Words and phrases in the texts of strangers: case, punctuation and line breaks do not count.
+
+A phrase is found where its words stand next to each other as whole words. A `*` at its end lets the
+last word go on (``cancel*`` finds "cancelled"). Scripts that put no spaces between words (Chinese,
+Japanese, Thai and others) have no whole words to find: there the characters alone must be there.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from msgspec import Struct
+
+from pipeline.core.errors import ConfigError
+
+# Letters, digits and the marks that Python's \w leaves out, without which the vowels of Indic scripts and
+# of Hebrew and Arabic would be taken for spaces. All else, apostrophes too, stands between words.
+_MARKS = "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u0669\u0900-\u0963\u0966-\u109f\u200c\u200d"
+_WORD = re.compile(rf"[\w{_MARKS}]+")
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+# All that keeps most English texts from being ASCII.
+_TYPOGRAPHIC = re.compile("[’‘“”…–—£€]")
+# The same cut for ASCII, several times as fast.
+_SPACES = {code: " " for code in range(128) if not (chr(code).isalnum() or chr(code) == "_")}
+
+
+class Wording(Struct, frozen=True):
+    """A text made ready once for any number of phrases."""
+
+    words: frozenset[str]
+    line: str
+    """The words with one space between, before and behind them."""
+    run: str
+    """The same without any space, for the scripts that have none."""
+
+
+class Phrase(Struct, frozen=True):
+    """``key`` is a word that must be in a text for the phrase to be; empty where no whole word must."""
+
+    line: str
+    spaced: bool
+    key: str
+
+    def is_in(self, text: Wording) -> bool:
+        """Whether the text has the phrase."""
+        return self.line in (text.line if self.spaced else text.run)
+
+
+def wording_of(text: str) -> Wording:
+    """The words of a text; time is linear in its length."""
+    words = _words(text)
+    return Wording(frozenset(words), f" {' '.join(words)} ", "" if text.isascii() else "".join(words))
+
+
+def phrase_of(text: str) -> Phrase:
+    """The phrase that a person wrote; ConfigError where it holds no letter and no digit."""
+    open_end = text.rstrip().endswith("*")
+    words = _words(text)
+    if not words:
+        raise ConfigError(f"`{text}` has no letter or digit to look for: use `matches` for signs")
+    if _UNSPACED.search(text):
+        return Phrase("".join(words), False, "")
+    whole = words[:-1] if open_end else words
+    line = f" {' '.join(words)}" if open_end else f" {' '.join(words)} "
+    return Phrase(line, True, max(whole, key=len, default=""))
+
+
+def _words(text: str) -> list[str]:
+    """The words in lower case and one spelling of each character."""
+    if not text.isascii():
+        text = _TYPOGRAPHIC.sub(" ", text)
+    if text.isascii():
+        return text.lower().translate(_SPACES).split()
+    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
