@@ -125,7 +125,15 @@ class _Deletion(Struct, frozen=True):
     created_at: Time | None = None
 
 
+class _BareDeletion(Struct, frozen=True):
+    """What a deletion cannot do without: somebody's no counts whatever else is wrong with the notice."""
+
+    id: Id
+    deleted: bool
+
+
 _decode = msgspec.json.Decoder(Post).decode
+_decode_bare_deletion = msgspec.json.Decoder(_BareDeletion).decode
 _decode_deletion = msgspec.json.Decoder(_Deletion).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -182,11 +190,15 @@ def _deletion(raw: bytes, error: msgspec.ValidationError) -> Post:
     refusal = RejectedError(_plain(error), "invalid")
     try:
         notice = _decode_deletion(raw)
-        if notice.deleted:
-            return Post(id=notice.id, kind=notice.kind, text="", created_at=notice.created_at, deleted=True)
     except msgspec.ValidationError:
-        raise refusal from None
-    raise refusal
+        try:
+            bare = _decode_bare_deletion(raw)
+        except msgspec.ValidationError:
+            raise refusal from None
+        notice = _Deletion(bare.id, bare.deleted)
+    if not notice.deleted:
+        raise refusal
+    return Post(id=notice.id, kind=notice.kind, text="", created_at=notice.created_at, deleted=True)
 
 
 def _plain(error: msgspec.ValidationError) -> str:

@@ -98,6 +98,8 @@ def test_times_come_back_in_utc() -> None:
 
 def test_a_deletion_needs_only_its_id_and_keeps_nothing_that_was_said() -> None:
     assert decode_post(b'{"id":"x:1","deleted":true}') == Post(id="x:1", text="", deleted=True)
+    for nonsense in ({"created_at": "yesterday"}, {"text": 5}, {"author": "me"}, {"kind": "song"}):
+        assert decode_post(line(deleted=True, **nonsense)).deleted, "a no counts whatever else is wrong"
     full = line(
         deleted=True, created_at="2026-11-22T12:00:00Z", url="https://x.example/1", hashtags=["secret"]
     )
