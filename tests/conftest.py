@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -17,6 +18,10 @@ from pipeline.core.settings import ElasticsearchSettings
 from pipeline.embedded.ports import RANGE, is_free
 from pipeline.embedded.servers import Addresses, start_elasticsearch, start_kafka, stop
 from sinks.elastic import client_for, drop
+
+# Whoever starts the tests in the background lets them ignore SIGINT, and all their children with them;
+# the tests of Ctrl-C need it as a terminal gives it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # An Elasticsearch that runs already, such as one of another line; spares its start as well.
 ELSEWHERE = "TEST_ELASTICSEARCH_URL"
