@@ -40,6 +40,9 @@ _SETTINGS = """\
 # The demo's own installation; it is written anew by every `groundswell demo`.
 [http]
 port = 0
+
+[enrichers.entities]
+file = "brands.toml"
 """
 
 
@@ -68,6 +71,7 @@ def stage(home: Path) -> Settings:
     home.mkdir(mode=0o700, exist_ok=True)
     file = home / SETTINGS_FILE
     file.write_text(_SETTINGS)
+    (home / "brands.toml").write_bytes((files("configs") / "brands.toml").read_bytes())
     return read_settings(file, {})
 
 

@@ -40,7 +40,11 @@ class Sentiment(Struct, frozen=True, omit_defaults=True):
 
 
 class Entity(Struct, frozen=True, omit_defaults=True):
-    """A name found in the text: ``start`` and ``end`` count characters of the original text."""
+    """A name found in the text: ``start`` and ``end`` count characters of the original text.
+
+    Both are 0 where not the text but the platform's own list of mentions or tags names the entity.
+    Where several entities claim the same words, each has its share of the ``confidence``.
+    """
 
     id: str
     name: str

@@ -49,7 +49,8 @@ def test_the_nearest_kind_is_suggested() -> None:
 
 
 def test_the_default_chain() -> None:
-    assert list(registry.build_chain(Settings()).versions) == ["language", "sentiment", "complaint"]
+    steps = ["language", "sentiment", "entities", "complaint"]
+    assert list(registry.build_chain(Settings()).versions) == steps
 
 
 def test_a_steps_own_table_reaches_it() -> None:

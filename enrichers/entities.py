@@ -1,0 +1,121 @@
+"""The entities of a post: brands, products, people and places of the brands file that its text names.
+
+Spans count characters of the original text. Of names that overlap the longest wins, of two as long the
+first. Where several entities claim the very same words, all of them are given, each with its share of
+the confidence. See docs/brands.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from msgspec import Meta, Struct
+
+from enrichers._names import Names, Span
+from pipeline.core.brands import NO_BRANDS, BrandEntity, Brands, digest_form, read_brands
+from pipeline.core.event import Entity
+from pipeline.core.post import Post
+
+REVISION = 1
+"""Goes up with every change here, in ``_names`` or in ``pipeline.core.folding`` that may change a result."""
+
+MOST = 500
+"""Entities of one post, the first ones: no person reads more, and an event stays small enough to send."""
+
+
+class SETTINGS(Struct, frozen=True, forbid_unknown_fields=True):
+    """What ``[enrichers.entities]`` may say."""
+
+    file: Annotated[
+        Path | None, Meta(description="the brands file, see docs/brands.md; none: no entities are looked for")
+    ] = None
+
+
+def build(settings: SETTINGS) -> EntitiesEnricher:
+    """The step; reads the brands file. Raises ConfigError with every problem of it."""
+    return EntitiesEnricher(read_brands(settings.file) if settings.file else NO_BRANDS)
+
+
+class EntitiesEnricher:
+    """Assigns ``entities`` from posts. See :class:`pipeline.core.protocols.Enricher`."""
+
+    requires: ClassVar[tuple[str, ...]] = ("post",)
+    assigns: ClassVar[str] = "entities"
+
+    def __init__(self, brands: Brands) -> None:
+        self._entities = brands.entities
+        self._names = Names(brands) if brands.entities else None
+        self.version = _version(brands)
+
+    def enrich(self, columns: Mapping[str, Sequence[Any]]) -> list[tuple[Entity, ...]]:
+        """The entities of each post in the order of the text, at most ``MOST`` a post."""
+        if self._names is None:
+            return [()] * len(columns["post"])
+        return [self._found(post, self._names) for post in columns["post"]]
+
+    def _found(self, post: Post, names: Names) -> tuple[Entity, ...]:
+        text = post.text
+        spans = names.find(text, post.source, post.mentions)
+        if not (spans or post.mentions or post.hashtags):
+            return ()
+        found = [
+            _entity(self._entities[span.entity], text[span.start : span.end], span, 1 / len(tied))
+            for tied in longest(spans, len(text))
+            for span in tied
+        ]
+        if post.mentions or post.hashtags:
+            beside = _beside(post, names, {span.entity for span in spans})
+            found += [
+                _entity(self._entities[number], said, Span(0, 0, number), 1.0) for number, said in beside
+            ]
+        return tuple(found[:MOST])
+
+
+def longest(spans: list[Span], length: int) -> list[tuple[Span, ...]]:
+    """The spans that stay of some in order, in order, those of the very same characters together.
+
+    Longer ones go before shorter ones, of two as long the first, and whatever overlaps with one that
+    stays is left out. ``length`` is that of the text.
+    """
+    if len(spans) < 2:
+        return [tuple(spans)] if spans else []
+    same = [tuple(group) for _, group in groupby(spans, key=lambda span: span[:2])]
+    taken = bytearray(length)
+    kept = []
+    for group in sorted(same, key=lambda group: (group[0].start - group[0].end, group[0].start)):
+        start, end, _ = group[0]
+        if taken.find(1, start, end) < 0:
+            taken[start:end] = b"\1" * (end - start)
+            kept.append(group)
+    return sorted(kept)
+
+
+def _beside(post: Post, names: Names, seen: set[int]) -> list[tuple[int, str]]:
+    """What the platform's own lists of mentions and tags name and the text does not: entity, and by what."""
+    found: dict[int, str] = {}
+    for mention in post.mentions:
+        for entity in names.of_handle(mention):
+            found.setdefault(entity, f"@{mention.lstrip('@')}")
+    for tag in post.hashtags:
+        bare = tag.lstrip("#＃")
+        if bare and f"#{bare.lower()}" not in post.text.lower():
+            for entity in names.of_tag(bare):
+                found.setdefault(entity, f"#{bare}")
+    return [(entity, said) for entity, said in found.items() if entity not in seen]
+
+
+def _entity(brand: BrandEntity, text: str, span: Span, confidence: float) -> Entity:
+    return Entity(brand.id, brand.name, brand.kind, text, span.start, span.end, confidence)
+
+
+def _version(brands: Brands) -> str:
+    """The tables of Unicode, revision and a digest of what the brands file means."""
+    name = f"unicode-{unicodedata.unidata_version}+{REVISION}"
+    if not brands.entities:
+        return name
+    return f"{name}.{hashlib.sha256(digest_form(brands)).hexdigest()[:8]}"
