@@ -16,13 +16,13 @@ import msgspec
 from msgspec import Meta, Struct
 
 from pipeline.core.conversion import Reading
-from pipeline.core.errors import ConfigError, raise_problems
+from pipeline.core.errors import raise_problems
 from pipeline.core.folding import fold, same_words
 from pipeline.core.post import Author
 from pipeline.core.schema import suggestion
 from pipeline.core.settings import form
 from pipeline.core.stop_words import STOP_WORDS
-from pipeline.core.toml_text import parse_toml
+from pipeline.core.toml_text import read_toml
 
 Kind = Literal[
     "brand", "competitor", "product", "person", "place", "organisation", "event", "topic", "account"
@@ -143,7 +143,7 @@ def plain(handle: str) -> str:
 def read_brands(path: Path) -> Brands:
     """The brands file at ``path``. Raises ConfigError that names it and lists every problem, one a line."""
     origin = f"brands file {path}"
-    data = _tables(path, origin)
+    data = read_toml(path, origin, "name another as `file` of [enrichers.entities]")
     reading = Reading({}, path.parent.absolute())
     read = reading.struct(_File, data, "", "")
     rows = data.get("entities")
@@ -152,17 +152,6 @@ def read_brands(path: Path) -> Brands:
     raise_problems(reading.problems + _problems(entities, known), origin)
     assert read is not None  # otherwise there were problems
     return Brands(read.entities, read.own_accounts)
-
-
-def _tables(path: Path, origin: str) -> dict[str, Any]:
-    try:
-        return parse_toml(path.read_bytes())
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror}): name another as `file` of [enrichers.entities]"
-    except ConfigError as error:
-        problem = str(error)
-    raise_problems([problem], origin)
-    raise AssertionError("unreachable")
 
 
 Placed = tuple[str, BrandEntity]

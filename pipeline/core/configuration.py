@@ -20,10 +20,10 @@ import msgspec
 from msgspec import Struct
 
 from pipeline.core.conversion import Reading, quoted_key
-from pipeline.core.errors import ConfigError, raise_problems
+from pipeline.core.errors import raise_problems
 from pipeline.core.schema import PREFIX, settings_of, suggestion, variable_of
 from pipeline.core.settings import RESERVED, EnrichSettings, Settings, Table, Tables
-from pipeline.core.toml_text import parse_toml
+from pipeline.core.toml_text import read_toml
 
 T = TypeVar("T", bound=Struct)
 
@@ -37,7 +37,7 @@ def read_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
     ConfigError that names the file and lists every problem, one a line.
     """
     origin = f"settings file {path}" if path else "settings from the environment"
-    data = _read_file(path, origin) if path else {}
+    data = read_toml(path, origin, "name another with --config or GROUNDSWELL_CONFIG") if path else {}
     reading = Reading(environ, (path.parent if path else Path()).absolute())
     settings = reading.struct(Settings, data, "", PREFIX)
     steps = _steps(data, environ)
@@ -87,18 +87,6 @@ def convert_table(
     raise_problems(reading.problems, table.origin)
     assert settings is not None  # otherwise there were problems
     return settings
-
-
-def _read_file(path: Path, origin: str) -> dict[str, Any]:
-    """The file as TOML; raises ConfigError."""
-    try:
-        return parse_toml(path.read_bytes())
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror}): name another with --config or GROUNDSWELL_CONFIG"
-    except ConfigError as error:
-        problem = str(error)
-    raise_problems([problem], origin)
-    raise AssertionError("unreachable")
 
 
 def _steps(data: dict[str, Any], environ: Mapping[str, str]) -> tuple[str, ...] | None:

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import FieldInfo
 
+from pipeline.core.errors import ConfigError, raise_problems
 from pipeline.core.schema import (
     bare,
     expected,
@@ -32,6 +33,7 @@ from pipeline.core.schema import (
     variable_of,
 )
 from pipeline.core.settings import Secret
+from pipeline.core.toml_text import parse_toml
 
 T = TypeVar("T", bound=Struct)
 
@@ -260,3 +262,16 @@ def _shown(value: Any) -> str:
     if isinstance(value, int):
         return str(value) if abs(value) < 2**64 else "a huge integer"
     return _kind_of(value)
+
+
+def whole_file(kind: type[T], raw: bytes, origin: str) -> T:
+    """A TOML file's content as one struct. The ConfigError begins with ``origin`` and lists every problem."""
+    try:
+        data = parse_toml(raw)
+    except ConfigError as error:
+        raise ConfigError(f"{origin}: {error}") from None
+    reading = Reading({}, Path())
+    file = reading.struct(kind, data, "", "")
+    raise_problems(reading.problems, origin)
+    assert file is not None  # otherwise there were problems
+    return file

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
-from msgspec.structs import force_setattr, replace
+from msgspec.structs import force_setattr
 
 from pipeline.core.errors import RejectedError
 
@@ -165,11 +165,6 @@ def decode_post(raw: bytes) -> Post:
 def encode_post(post: Post) -> bytes:
     """The JSON form of a post, without the fields that hold their defaults."""
     return _encode(post)
-
-
-def with_collected_at(post: Post, now: datetime) -> Post:
-    """The post, stamped with the time at which a connector read it from its platform."""
-    return replace(post, collected_at=now)
 
 
 def _decode_mended(raw: bytes, error: Exception) -> Post:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -17,14 +16,13 @@ from msgspec import Meta, Struct
 
 from pipeline.core.checks import Check, Layout
 from pipeline.core.conditions import Conditions, Terms, refuse_name
-from pipeline.core.conversion import Reading, quoted_key
+from pipeline.core.conversion import quoted_key, whole_file
 from pipeline.core.errors import ConfigError, raise_problems
 from pipeline.core.event import Route
 from pipeline.core.event_fields import field_at, read_field
 from pipeline.core.field_checks import Regex
 from pipeline.core.routing import DEFAULT_RULE, Queue, Router, Rule, Rules, Seeing
 from pipeline.core.schema import suggestion
-from pipeline.core.toml_text import parse_toml
 from pipeline.core.week import zone_of
 
 REVISION = 1
@@ -78,14 +76,7 @@ class RoutingFile(Struct, frozen=True, kw_only=True):
 def read_routing(raw: bytes, origin: str, regex: Regex) -> Router:
     """The router of a file's content. ``origin`` begins the message of the ConfigError that lists every
     problem; ``regex`` compiles the patterns of ``matches``."""
-    try:
-        data = parse_toml(raw)
-    except ConfigError as error:
-        raise ConfigError(f"{origin}: {error}") from None
-    reading = Reading({}, Path())
-    file = reading.struct(RoutingFile, data, "", "")
-    raise_problems(reading.problems, origin)
-    assert file is not None  # otherwise there were problems
+    file = whole_file(RoutingFile, raw, origin)
     building = _Building(file, regex)
     router = building.router()
     raise_problems(building.problems, origin)

@@ -5,20 +5,18 @@ A test names only the fields that matter to it; all others are as if nothing had
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
 
-from pipeline.core.conversion import Reading
+from pipeline.core.conversion import whole_file
 from pipeline.core.errors import ConfigError, raise_problems
 from pipeline.core.event import Event
 from pipeline.core.event_fields import NOT_YET, event_fields
 from pipeline.core.post import Post
 from pipeline.core.routing import Router, Way
 from pipeline.core.schema import bare, in_words, is_optional, is_struct, item_of, suggestion
-from pipeline.core.toml_text import parse_toml
 
 
 class TestTable(Struct, frozen=True, kw_only=True):
@@ -61,14 +59,7 @@ class Result(Struct, frozen=True):
 
 def read_rule_tests(raw: bytes, origin: str) -> list[RuleTest]:
     """The tests of a file's content; ConfigError that begins with ``origin`` and lists every problem."""
-    try:
-        data = parse_toml(raw)
-    except ConfigError as error:
-        raise ConfigError(f"{origin}: {error}") from None
-    reading = Reading({}, Path())
-    file = reading.struct(TestFile, data, "", "")
-    raise_problems(reading.problems, origin)
-    assert file is not None  # otherwise there were problems
+    file = whole_file(TestFile, raw, origin)
     tests, problems = [], []
     for number, table in enumerate(file.tests):
         try:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import tomllib
+from pathlib import Path
 from typing import Any
 
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import ConfigError, raise_problems
 
 _AT = re.compile(r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.S)
 
@@ -27,6 +28,18 @@ def parse_toml(raw: bytes) -> dict[str, Any]:
     except RecursionError:
         problem = "nested too deeply"
     raise ConfigError(problem)
+
+
+def read_toml(path: Path, origin: str, remedy: str) -> dict[str, Any]:
+    """The tables of a file. The ConfigError begins with ``origin``; ``remedy`` is for an unreadable file."""
+    try:
+        return parse_toml(path.read_bytes())
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror}): {remedy}"
+    except ConfigError as error:
+        problem = str(error)
+    raise_problems([problem], origin)
+    raise AssertionError("unreachable")
 
 
 def _place(message: str, text: str) -> str:
