@@ -7,10 +7,11 @@ is refused when the chain is built, not silently false.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from enrichers._regex import compile_search
 from pipeline.core.errors import ConfigError
@@ -50,7 +51,7 @@ class RouteEnricher:
     assigns: ClassVar[str] = "routes"
 
     def __init__(self, router: Router | None) -> None:
-        self.requires: tuple[str, ...] = router.columns if router else ("post",)
+        self.requires: tuple[str, ...] = _columns(router) if router else ("post",)
         self.version = router.version if router else NO_RULES
         self.router = router
 
@@ -58,4 +59,19 @@ class RouteEnricher:
         """The routes of each post, none without rules."""
         if self.router is None:
             return [()] * len(columns["post"])
-        return self.router.route_all(columns)
+        found = self.router.route_all(columns)
+        for i, routes in enumerate(found):
+            if routes and "observed" in self.requires:
+                found[i] = tuple(self._due(route, columns["observed"][i]) for route in routes)
+        return found
+
+    def _due(self, route: Route, observed: datetime) -> Route:
+        """The route with the time by which its queue promises an answer, counted from ``observed``."""
+        assert self.router is not None
+        due = self.router.queues[route.queue].due_at(observed)
+        return route if due is None else structs.replace(route, due_at=due)
+
+
+def _columns(router: Router) -> tuple[str, ...]:
+    promised = any(queue.first_response_minutes is not None for queue in router.queues.values())
+    return tuple(dict.fromkeys((*router.columns, *(("observed",) if promised else ()))))

@@ -108,6 +108,8 @@ def _add_findings(document: Document, event: Event) -> None:
     if (noise := event.noise) is not None:
         signature: Document = {"signature": noise.signature} if noise.signature else {}
         document["noise"] = {"spam": noise.spam} | signature
+    if event.contacts:
+        document["contacts"] = event.contacts
     if event.customer is not None:
         document["customer"] = event.customer
     if event.routes:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka import KafkaError as Code
 from msgspec import Struct
 
@@ -22,6 +23,9 @@ _PORTION = 2000
 _SILENCE_SECONDS = 30.0
 
 
+Headers = tuple[tuple[str, "str | bytes | None"], ...]
+
+
 class LogRecord(Struct, frozen=True):
     """One record; ``timestamp`` in milliseconds since 1970, ``value`` None for a tombstone."""
 
@@ -30,6 +34,7 @@ class LogRecord(Struct, frozen=True):
     timestamp: int
     key: bytes
     value: bytes | None
+    headers: Headers = ()
 
 
 def read_topic(bootstrap: str, topic: str, partition: int | None = None) -> Iterator[list[LogRecord]]:
@@ -78,13 +83,19 @@ def _read(consumer: Consumer, topic: str, partition: int | None) -> Iterator[lis
             if error is not None and error.code() != Code._PARTITION_EOF:
                 raise KafkaException(error)
             if error is None and offset < open_ends[number][1]:
+                stamp, headers = message.timestamp()[1], _headers(message)
                 portion.append(
-                    LogRecord(number, offset, message.timestamp()[1], message.key() or b"", message.value())
+                    LogRecord(number, offset, stamp, message.key() or b"", message.value(), headers)
                 )
             if error is not None or offset >= open_ends[number][1] - 1:
                 waiting.discard(number)
         if portion:
             yield portion
+
+
+def _headers(message: Message) -> Headers:
+    found: Any = message.headers()  # declared more loosely than it is
+    return tuple((name, value) for name, value in found or ())
 
 
 def _ends(consumer: Consumer, topic: str, partition: int | None) -> dict[int, tuple[int, int]]:

@@ -31,6 +31,7 @@ class Record(Struct, frozen=True):
     topic: str
     key: bytes
     value: bytes | None
+    headers: tuple[tuple[str, str | bytes | None], ...] = ()
 
 
 def too_big(key: bytes, value: bytes) -> bool:
@@ -85,7 +86,11 @@ class Producer:
         for record in records:
             while True:
                 try:
-                    produce(record.topic, record.value, record.key, on_delivery=confirm)
+                    if record.headers:
+                        headers = list(record.headers)
+                        produce(record.topic, record.value, record.key, headers=headers, on_delivery=confirm)
+                    else:
+                        produce(record.topic, record.value, record.key, on_delivery=confirm)
                     break
                 except BufferError:
                     if self._abandoned.wait(0.05):

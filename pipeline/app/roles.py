@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from pipeline.app import health
@@ -93,9 +93,7 @@ async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:
         clock=now,
         load=lambda partition: patience.insist(lambda: load(site.bootstrap, topics, partition)),
     )
-    await _work(
-        site, Role("enrich", topics.posts.name, group(site.settings, "enrich")), stage, producer, stop
-    )
+    await _work(site, "enrich", {topics.posts.name: stage}, producer, stop)
 
 
 async def _index(site: Site, topics: Topics, stop: asyncio.Event) -> None:
@@ -103,13 +101,15 @@ async def _index(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     url = elasticsearch_url(site.settings, site.home)
     sink = elastic.build(site.settings.elasticsearch, url, site.settings.engine.bulk_bytes)
     stage = IndexStage(sink, producer, topics, now, site.patience("elasticsearch"))
-    await _work(site, Role("index", topics.events.name, group(site.settings, "index")), stage, producer, stop)
+    await _work(site, "index", {topics.events.name: stage}, producer, stop)
 
 
-async def _work(site: Site, role: Role, stage: Stage, producer: Producer, stop: asyncio.Event) -> None:
+async def _work(
+    site: Site, role: str, stages: Mapping[str, Stage], producer: Producer, stop: asyncio.Event
+) -> None:
     worker = Worker(
-        role,
-        stage,
+        Role(role, group(site.settings, role)),
+        stages,
         settings=site.settings,
         bootstrap=site.bootstrap,
         state=site.health,

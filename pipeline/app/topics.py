@@ -1,6 +1,6 @@
 """The topics: their names, partitions and policies, and how they come to be.
 
-Keys are post ids everywhere (rejections have their own id), so all states of a post share a
+Keys are post ids in the topics of posts (rejections have their own id), so all states of a post share a
 partition and keep their order. docs/adr/0004 gives the reasons for the policies.
 """
 
@@ -36,9 +36,21 @@ class Topics(Struct, frozen=True):
     events: Topic
     changes: Topic
     rejected: Topic
+    customers: Topic
+    cases: Topic
+    authors: Topic
 
     def all(self) -> tuple[Topic, ...]:
-        return (self.posts, self.events, self.changes, self.rejected)
+        """In the order of the way of a post."""
+        return (
+            self.posts,
+            self.events,
+            self.changes,
+            self.rejected,
+            self.customers,
+            self.cases,
+            self.authors,
+        )
 
 
 def topics_of(kafka: KafkaSettings) -> Topics:
@@ -53,6 +65,14 @@ def topics_of(kafka: KafkaSettings) -> Topics:
         events=Topic(f"{kafka.prefix}.events", {"cleanup.policy": "compact", **compact, **size, **segment}),
         changes=Topic(f"{kafka.prefix}.changes", {"cleanup.policy": "compact", **size, **segment}),
         rejected=Topic(f"{kafka.prefix}.rejected", {**rejected, **compact, **size, **segment}),
+        # Key customer id: what the company's books say of each.
+        customers=Topic(
+            f"{kafka.prefix}.customers", {"cleanup.policy": "compact", **compact, **size, **segment}
+        ),
+        # Key case id and revision: who did what when, every step for good.
+        cases=Topic(f"{kafka.prefix}.cases", {"cleanup.policy": "compact", **size, **segment}),
+        # Key author id: whose memory is to be reckoned anew. Worked off within seconds.
+        authors=Topic(f"{kafka.prefix}.authors", {**posts, **size, **segment}),
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -47,18 +48,25 @@ class Role(Struct, frozen=True):
     """What tells one worker from another."""
 
     name: str
-    topic: str
     group: str
 
 
 class Worker:
-    """Runs one stage over one topic until told to end."""
+    """Runs a stage over each of its topics until told to end."""
 
     def __init__(  # noqa: PLR0913 - the worker's collaborators, each handed in once
-        self, role: Role, stage: Stage, *, settings: Settings, bootstrap: str, state: Health, home: Path
+        self,
+        role: Role,
+        stages: Mapping[str, Stage],
+        *,
+        settings: Settings,
+        bootstrap: str,
+        state: Health,
+        home: Path,
     ) -> None:
+        """``stages`` are by the names of their topics."""
         self._role = role
-        self._stage = stage
+        self._stages = stages
         self._settings = settings
         self._health = state
         self._meters = state.meters
@@ -95,15 +103,19 @@ class Worker:
             broker_max_poll_interval=20 * 86400,
         )
         batch_driver.install(app)
+        for name in self._stages:
+            self._add_agent(app, name)
+        return app
+
+    def _add_agent(self, app: faust.App, name: str) -> None:
         # The raw codec hands a batch through as it is.
-        topic = app.topic(self._role.topic, value_serializer="raw", key_serializer="raw")
+        topic = app.topic(name, value_serializer="raw", key_serializer="raw")
 
         async def agent(stream: Any) -> None:
             async for batch in stream:
                 await self._accept(batch)
 
-        app.agent(topic, name=f"groundswell.{self._role.name}")(agent)
-        return app
+        app.agent(topic, name=f"groundswell.{self._role.name}.{name}")(agent)
 
     async def _accept(self, batch: RecordBatch) -> None:
         """Takes one batch in hand. Whatever goes wrong ends the process: Faust would restart the agent."""
@@ -112,7 +124,7 @@ class Worker:
             self._meters.count(RECORDS_IN, len(batch.records), self._role.name)
             await self._slots.acquire()
             began = time.monotonic()
-            done = await self._stage.begin(batch)
+            done = await self._stages[batch.topic].begin(batch)
         except Exception as error:
             self._end(error)
             await asyncio.Event().wait()  # never ask for the next batch
@@ -154,13 +166,17 @@ class Worker:
         if self._over.done():
             # Nothing can be finished: let those who wait for a far side go, so that the end is quick.
             cast(BatchConsumer, self._app.consumer).drain_seconds = 0.0
-            self._stage.close()
+            self._close_stages()
         starting.cancel()
         stopping.cancel()
         await self._stop()
-        self._stage.close()
+        self._close_stages()
         if self._over.done():
             self._over.result()
+
+    def _close_stages(self) -> None:
+        for stage in self._stages.values():
+            stage.close()
 
     async def _start(self) -> None:
         try:
@@ -198,7 +214,7 @@ class Worker:
             if done is None:
                 done = consumer._committed_offset[tp]
             if high is not None and done is not None:
-                self._meters.set(LAG, max(high - done, 0), self._role.name, str(tp.partition))
+                self._meters.set(LAG, max(high - done, 0), self._role.name, tp.topic, str(tp.partition))
 
     async def _stop(self) -> None:
         try:

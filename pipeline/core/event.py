@@ -79,21 +79,43 @@ class Noise(Struct, frozen=True, omit_defaults=True):
     signature: str = ""
 
 
+class Contact(Struct, frozen=True):
+    """An e-mail address, telephone number or customer number that a post shows, as a key that says nothing.
+
+    ``kind`` is email, phone or number; ``place`` is text, bio or header (of a mail). ``key`` is the
+    hexadecimal form of the key of :mod:`pipeline.core.linking`: posts can be found again by it when a
+    customer with that address comes to be known, and it cannot be read as an address.
+    """
+
+    kind: str
+    place: str
+    key: str
+
+
 class CustomerLink(Struct, frozen=True, omit_defaults=True):
-    """The customer whom the author is taken to be, how surely (0 to 1), and why."""
+    """The customer whom the author is taken to be, how surely (0 to 1), and why.
+
+    ``evidence`` holds short phrases such as "handle" or "email in text". ``segment`` and ``value`` (what
+    the customer is worth to us a year, in the currency of the customers' file) are of the time of linking.
+    """
 
     id: str
     confidence: Share
     evidence: tuple[str, ...] = ()
     segment: str = ""
+    value: float | None = None
 
 
-class Route(Struct, frozen=True):
-    """The queue a rule chose, and the priority there; 1 is the most pressing."""
+class Route(Struct, frozen=True, omit_defaults=True):
+    """The queue a rule chose, and the priority there; 1 is the most pressing.
+
+    ``due_at`` is when the first response is due, None where the queue promises none.
+    """
 
     queue: str
     priority: int
     rule: str
+    due_at: Time | None = None
 
 
 class Event(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -106,6 +128,7 @@ class Event(Struct, frozen=True, omit_defaults=True, kw_only=True):
     complaint: Complaint | None = None
     intent: tuple[Intent, ...] = ()
     noise: Noise | None = None
+    contacts: tuple[Contact, ...] = ()
     customer: CustomerLink | None = None
     routes: tuple[Route, ...] = ()
     versions: dict[str, str] = {}

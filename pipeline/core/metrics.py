@@ -60,7 +60,7 @@ LAG = Metric(
     "gauge",
     "records",
     "Records of a partition not yet confirmed",
-    ("role", "partition"),
+    ("role", "topic", "partition"),
 )
 READY = Metric(
     "groundswell_ready", "gauge", "flag", "1 when the process does its work, 0 when it waits", ("role",)

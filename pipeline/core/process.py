@@ -49,16 +49,15 @@ class _Stamp(Struct, frozen=True):
 
     prefix: str
     now: datetime
-    operation: int
     versions: dict[str, str]
 
-    def event(self, post: Post, observed: datetime, found: dict[str, Any]) -> Outcome:
+    def event(self, post: Post, observed: datetime, operation: int, found: dict[str, Any]) -> Outcome:
         """The event of a live post with what the steps found, or of a stub."""
         try:
             return Event(
                 post=post,
                 index=index_of(self.prefix, post.created_at, post.collected_at or observed),
-                version=version_of(post, self.operation),
+                version=version_of(post, operation),
                 processed_at=self.now,
                 versions=_NO_STEPS if post.deleted else self.versions,
                 **found,
@@ -75,12 +74,14 @@ class Chain:
         """``steps`` are (name, enricher). ConfigError lists every column that is missing or made twice."""
         _check(steps)
         self._steps = tuple(steps)
-        self._versions = {name: enricher.version for name, enricher in steps}
 
     @property
-    def versions(self) -> Mapping[str, str]:
-        """The version of each step by its name, as each event of a live post carries them."""
-        return dict(self._versions)
+    def versions(self) -> dict[str, str]:
+        """The version of each step by its name, as each event of a live post carries them.
+
+        Asked anew for each batch: a step that reads what changes has a new one with every change.
+        """
+        return {name: enricher.version for name, enricher in self._steps}
 
     @property
     def columns(self) -> frozenset[str]:
@@ -94,13 +95,14 @@ class Chain:
         *,
         prefix: str,
         now: datetime,
-        operation: int = 0,
+        operations: Sequence[int] = (),
     ) -> list[Outcome]:
         """One outcome a post, in order: its event, or the error that it is rejected with.
 
         ``observed`` is when the log took each post in; its own ``collected_at`` goes before. ``prefix``
-        begins the names of indices, ``now`` becomes ``processed_at``, ``operation`` is the number of the
-        re-enrichment. A deletion passes no step: its event holds no text and nothing found in one.
+        begins the names of indices, ``now`` becomes ``processed_at``, ``operations`` is each post's number
+        of re-enrichment or re-linking, 0 for all where none are given. A deletion passes no step: its
+        event holds no text and nothing found in one.
 
         Raises FatalError when a step breaks its contract, or the operations are used up; and whatever
         GroundswellError other than a RejectedError a step raises.
@@ -112,14 +114,16 @@ class Chain:
         batch = _Batch(live, {"post": [posts[i] for i in live], "observed": [observed[i] for i in live]})
         for name, enricher in self._steps:
             batch.columns[enricher.assigns] = _run(name, enricher, batch, outcomes)
-        stamp = _Stamp(prefix, now, operation, self._versions)
+        operations = operations or [0] * len(posts)
+        stamp = _Stamp(prefix, now, self.versions)
         found = [name for name in batch.columns if name not in _GIVEN]
         rows = zip(*(batch.columns[name] for name in found), strict=True) if found else repeat(())
-        for i, row in zip(batch.places, rows):  # noqa: B905 - the rows may be endless
-            outcomes[i] = stamp.event(posts[i], observed[i], dict(zip(found, row, strict=True)))
+        for i, post, row in zip(batch.places, batch.columns["post"], rows):  # noqa: B905 - rows may be endless
+            values = dict(zip(found, row, strict=True))
+            outcomes[i] = stamp.event(post, observed[i], operations[i], values)
         for i, post in enumerate(posts):
             if post.deleted:
-                outcomes[i] = stamp.event(stub(post), observed[i], {})
+                outcomes[i] = stamp.event(stub(post), observed[i], operations[i], {})
         return outcomes
 
 
@@ -136,6 +140,8 @@ def _check(steps: Sequence[tuple[str, Enricher]]) -> None:
                 f"step `{name}` needs the column `{column}`, which no step before it assigns: {hint}"
             )
         column = enricher.assigns
+        if column == "post":
+            continue  # it rewrites the posts for all steps behind it
         if column not in _COLUMNS:
             problems.append(f"step `{name}` assigns `{column}`, which is no column that a step may fill")
         elif column in maker:

@@ -51,13 +51,18 @@ class Enricher(Protocol):
     ``requires`` names the columns it reads (``post`` first of all), ``assigns`` the one it makes; both
     are fields of Event, but for ``observed``, the times at which the log took the posts in. The names
     may follow from the step's settings. ``version`` changes whenever the same input may give another result.
+
+    A step that assigns ``post`` gives each post anew for all steps behind it and for the event: with
+    another ``direction``, say, but with the same id and times.
     """
 
     @property
     def requires(self) -> tuple[str, ...]: ...
 
     assigns: ClassVar[str]
-    version: str
+
+    @property
+    def version(self) -> str: ...
 
     def enrich(self, columns: Mapping[str, Sequence[Any]]) -> Sequence[Any]:
         """One value a post, in order. All posts are live; deletions are never enriched.

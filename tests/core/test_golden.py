@@ -18,6 +18,7 @@ from msgspec import Struct
 from pipeline.core.errors import RejectedError
 from pipeline.core.event import (
     Complaint,
+    Contact,
     CustomerLink,
     Entity,
     Event,
@@ -82,8 +83,9 @@ EVENT = Event(
     complaint=Complaint(0.87, True, "outage", 0.6),
     intent=(Intent("refund", 0.74),),
     noise=Noise(0.02, "9f3c51"),
-    customer=CustomerLink("LW-204518", 0.93, ("handle", "customer number"), "consumer"),
-    routes=(Route("care", 1, "angry-customer"),),
+    contacts=(Contact("email", "text", "9f2c5d81aa03e7714b60"),),
+    customer=CustomerLink("LW-204518", 0.93, ("handle", "number in text"), "consumer", 372.0),
+    routes=(Route("care", 1, "angry-customer", datetime(2026, 10, 5, 8, 20, 5, tzinfo=UTC)),),
     versions={"language": "pycld2-0.42+1", "sentiment": "vaderSentiment-3.3.2+1"},
     index="groundswell-posts-2026.10",
     version=version_of(POST, 3),

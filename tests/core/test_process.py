@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from pipeline.core.errors import ConfigError, FatalError, RejectedError, RetryableError
 from pipeline.core.event import Event, Language, Sentiment, decode_event, encode_event
@@ -60,7 +61,9 @@ def post(n: int, **more: Any) -> Post:
 
 
 def process(chain: Chain, posts: Sequence[Post], operation: int = 0) -> list[Outcome]:
-    return chain.process(posts, [LOGGED] * len(posts), prefix="g", now=NOW, operation=operation)
+    return chain.process(
+        posts, [LOGGED] * len(posts), prefix="g", now=NOW, operations=[operation] * len(posts)
+    )
 
 
 def test_an_event_holds_what_the_steps_found_and_the_rules_say() -> None:
@@ -223,7 +226,7 @@ def test_two_steps_of_one_column_are_refused() -> None:
         Chain([("one", Step(code)), ("two", Step(code))])
 
 
-@pytest.mark.parametrize("column", ["post", "version", "mood", "versions", "processed_at"])
+@pytest.mark.parametrize("column", ["version", "mood", "versions", "processed_at"])
 def test_a_step_fills_only_columns_that_are_its_to_fill(column: str) -> None:
     step = Step(code)
     step.assigns = column  # type: ignore[misc]
@@ -251,3 +254,15 @@ def test_outcomes_do_not_depend_on_how_the_posts_are_batched(kinds: list[str], s
     shown = [[str(outcome) for outcome in outcomes] for outcomes in (process(chain, posts), whole)]
     assert shown[0] == shown[1]
     assert len(shown[0]) == len(kinds)
+
+
+def test_a_step_may_give_the_posts_anew_for_all_behind_it() -> None:
+    class Outward(Step):
+        assigns: ClassVar[str] = "post"
+
+    rewriting = Outward(lambda one: structs.replace(one, direction="outbound"))
+    seen = Step(lambda one: Language(one.direction, 1.0))
+    (event,) = process(Chain([("turn", rewriting), ("see", seen)]), [post(1)])
+    assert isinstance(event, Event)
+    assert event.post.direction == "outbound"
+    assert event.language == Language("outbound", 1.0)

@@ -112,7 +112,7 @@ class Stage:
 
 async def main():
     worker = Worker(
-        Role("enrich", sys.argv[2], sys.argv[2] + "-group"), Stage(), settings=Settings(),
+        Role("enrich", sys.argv[2] + "-group"), {{sys.argv[2]: Stage()}}, settings=Settings(),
         bootstrap=sys.argv[1], state=Health("enrich", Meters()), home=Path(sys.argv[3]),
     )
     await worker.run(asyncio.Event())
