@@ -22,6 +22,7 @@ from pipeline.core.rejection import (
     encode_strike,
     payload_of,
 )
+from pipeline.core.version import unpack
 
 
 class Standing(Struct, frozen=True):
