@@ -6,7 +6,7 @@ running daemon: what is still on its way counts as in flight.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from msgspec import Struct
 
@@ -88,10 +88,12 @@ class States(Struct):
     newest: int
 
 
-def states_of(arrivals: Sequence[int], unpublished: Callable[[int], bool], emitted: int) -> States:
+def states_of(
+    post_id: str, arrivals: Sequence[int], unpublished: Set[tuple[str, int]], emitted: int
+) -> States:
     """What enrich made of a post's records, in their order: see :func:`pipeline.core.newest.lifted`.
 
-    ``unpublished`` tells of a version whether enrich refused it; ``emitted`` is the post's newest in the
+    ``unpublished`` are the states that enrich refused; ``emitted`` is the post's newest in the
     log, -1 where it has none. Its operation may come of a re-link that the posts topic no longer holds.
     """
     found = States(rejected=set(), versions=set(), newest=-1)
@@ -99,7 +101,7 @@ def states_of(arrivals: Sequence[int], unpublished: Callable[[int], bool], emitt
     if emitted >= 0 and all(version >> 8 != emitted >> 8 for version in arrivals):
         published = emitted
     for arrived in arrivals:
-        if unpublished(arrived):
+        if (post_id, arrived) in unpublished:
             found.rejected.add(arrived)
             continue
         version = lifted(arrived, published)
@@ -158,7 +160,7 @@ def balance(
     ]
     for post_id, arrivals in taken.arrivals.items():
         newest = emitted.newest.get(post_id, -1)
-        states = states_of(arrivals, lambda v, id=post_id: (id, v) in refusals.unpublished, newest)
+        states = states_of(post_id, arrivals, refusals.unpublished, newest)
         ledger.rejected += len(states.rejected)
         ledger.duplicates += len(arrivals) - len(states.rejected) - len(states.versions)
         waits = post_id in emitted.waiting or post_id in taken.waiting

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from pipeline.app.batch_driver import RecordBatch
 from pipeline.app.changes import as_record
+from pipeline.app.directory_gate import Gate, OpenGate
 from pipeline.app.producer import Producer, Record, too_big
 from pipeline.app.refusal import refuse
 from pipeline.app.topics import Topics
@@ -53,6 +54,7 @@ class EnrichStage:
         prefix: str,
         clock: Callable[[], datetime],
         load: Callable[[int], Newest],
+        gate: Gate | None = None,
     ) -> None:
         self._chain = chain
         self._load = load
@@ -61,6 +63,7 @@ class EnrichStage:
         self._topics = topics
         self._prefix = prefix
         self._clock = clock
+        self._gate = gate or OpenGate()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="groundswell-enrich")
 
     async def begin(self, batch: RecordBatch) -> asyncio.Future[Counts]:
@@ -76,6 +79,7 @@ class EnrichStage:
         return asyncio.ensure_future(finish())
 
     def _work(self, batch: RecordBatch) -> tuple[Future[None], Counts]:
+        self._gate.wait(batch.records)
         records, counts = self.results(batch.records, self._newest(batch))
         return self._producer.send(records), counts
 
@@ -152,5 +156,6 @@ class EnrichStage:
 
     def close(self) -> None:
         """Ends the thread; a batch that Kafka does not take now is enriched again next time."""
+        self._gate.end()
         self._producer.abandon()
         self._thread.shutdown()

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from pipeline.core.errors import RejectedError
 from pipeline.core.event import Contact, CustomerLink, Event
 from pipeline.core.post import Author, Post, decode_post, encode_post
-from sinks._reading import Stored, post_of, stored_of
-from sinks.elastic import encode
+from sinks.elastic import Stored, encode, post_of, stored_of
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
