@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from pipeline.core.customer import decode_customer
+from collections.abc import Mapping
+
+import msgspec
+
+from pipeline.core.customer import Customer, decode_customer
 from pipeline.core.errors import RejectedError
 from pipeline.identity.directory import Change
+from sinks.store import Found
 
 
 def change_of(partition: int, offset: int, key: bytes | str | None, value: bytes | str | None) -> Change:
@@ -22,3 +27,14 @@ def change_of(partition: int, offset: int, key: bytes | str | None, value: bytes
     if customer.id != customer_id:
         raise RejectedError(f"its key is not the customer's id, {customer.id!r}", "invalid")
     return Change(partition, offset, customer_id, customer)
+
+
+def customers_of(found: Mapping[str, Found]) -> dict[str, Customer]:
+    """Customers by their ids, from what the index of customers holds; what is no customer there is left out."""
+    customers = {}
+    for customer_id, entry in found.items():
+        try:
+            customers[customer_id] = msgspec.convert(entry.source, Customer)
+        except msgspec.ValidationError:
+            continue
+    return customers

@@ -25,7 +25,7 @@ from pipeline.app.health import Health
 from pipeline.app.patience import Patience
 from pipeline.core.errors import RejectedError, RetryableError
 from pipeline.core.metrics import CUSTOMER_CHANGES, DIRECTORY_AGE
-from pipeline.identity.directory import Change, DirectoryWriter
+from pipeline.identity.directory import DATA, Change, DirectoryReader, DirectoryWriter
 
 log = logging.getLogger("groundswell.directory")
 
@@ -92,29 +92,49 @@ class DirectoryBuilder:
 
     def _run(self) -> None:
         try:
-            writer = DirectoryWriter(self._path)
-            try:
-                self._follow(writer)
-            finally:
-                writer.close()
+            while not self._ending.is_set():
+                self._follow()
         except Exception as error:
             if not self._ending.is_set():
                 self.over.set_exception(error)
                 return
         self.over.set_result(None)
 
-    def _follow(self, writer: DirectoryWriter) -> None:
-        while not self._ending.is_set():
-            consumer = self._consumer()
-            try:
-                self._assign(consumer, writer)
-                while not self._ending.is_set() and self._step(consumer, writer):
-                    pass
-            except KafkaException as error:
-                log.warning("the customers topic cannot be read now: %s; trying again", error)
-                self._ending.wait(1.0)
-            finally:
-                consumer.close()
+    def _follow(self) -> None:
+        """Reads on until it is told to end, or until the topic has to be looked at from the start."""
+        consumer = self._consumer()
+        writer: DirectoryWriter | None = None
+        try:
+            ends = self._patience.insist(lambda: self._ends(consumer))
+            writer, begin = self._open(ends)
+            consumer.assign([TopicPartition(self._topic, number, offset) for number, offset in begin.items()])
+            while not self._ending.is_set() and self._step(consumer, writer):
+                pass
+        except KafkaException as error:
+            log.warning("the customers topic cannot be read now: %s; trying again", error)
+            self._ending.wait(1.0)
+        finally:
+            consumer.close()
+            if writer is not None:
+                writer.close()
+
+    def _open(self, ends: Ends) -> tuple[DirectoryWriter, dict[int, int]]:
+        """The directory, emptied where it cannot be gone on with, and where to read each partition from."""
+        writer = DirectoryWriter(self._path)
+        reader = DirectoryReader(self._path)
+        fresh_at = reader.fresh_at()
+        reader.close()
+        begin, why = starts(writer.positions(), ends, fresh_at, self._clock())
+        if why:
+            log.warning("reading all customers anew: %s", why)
+            writer.close()
+            # Who reads it finds the new one by itself, and has the old one before the eyes until then.
+            (self._path / DATA).unlink(missing_ok=True)
+            writer = DirectoryWriter(self._path)
+        self._applied = writer.positions()
+        self._reached = dict(begin)
+        self._goal = None
+        return writer, begin
 
     def _consumer(self) -> Consumer:
         return Consumer(
@@ -129,18 +149,6 @@ class DirectoryBuilder:
             },
             logger=log,
         )
-
-    def _assign(self, consumer: Consumer, writer: DirectoryWriter) -> None:
-        """Goes on where the directory stands, or begins it anew."""
-        ends = self._patience.insist(lambda: self._ends(consumer))
-        begin, why = starts(writer.positions(), ends, writer.fresh_at(), self._clock())
-        if why:
-            log.warning("reading all customers anew: %s", why)
-            writer.clear()
-        self._applied = writer.positions()
-        self._reached = dict(begin)
-        self._goal = None
-        consumer.assign([TopicPartition(self._topic, number, offset) for number, offset in begin.items()])
 
     def _ends(self, consumer: Consumer) -> Ends:
         """Partition to its first offset and the offset after its last."""

@@ -94,7 +94,9 @@ class DirectoryGate:
                 continue
             for partition, offset in places.items():
                 if positions.get(partition, 0) <= offset:
-                    return f"waits until the directory of customers has record {offset} of partition {partition}"
+                    return (
+                        f"waits until the directory of customers has record {offset} of partition {partition}"
+                    )
         return ""
 
     def end(self) -> None:

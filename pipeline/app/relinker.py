@@ -245,5 +245,3 @@ class Relinker:
     def _stop_if_ended(self) -> None:
         if self._ended:
             raise FatalError("stopped in the middle of a look; it is done again next time")
-
-

@@ -26,6 +26,7 @@ __all__ = (
     "KeyKind",
     "Known",
     "account_key",
+    "author_keys",
     "handle_key",
     "key",
     "keys_of",
@@ -156,6 +157,17 @@ def _keys(customer: Customer) -> Iterable[bytes]:
     for phone in customer.phones:
         if _PHONE.fullmatch(phone):
             yield key("phone", phone)
+
+
+def author_keys(source: str, author: Author) -> tuple[Contact, ...]:
+    """The keys of the author's own account, as contacts: by them posts are found again, whatever the handle
+    looks like, when a customer with that account comes to be known. `link` itself asks the author."""
+    found = []
+    if author.id:
+        found.append(Contact("account", "author", account_key(source, author.id).hex()))
+    if handle := normal_handle(source, author.handle):
+        found.append(Contact("handle", "author", handle_key(source, handle).hex()))
+    return tuple(found)
 
 
 def link(
