@@ -124,7 +124,7 @@ class Auditor(Struct, frozen=True):
 
 def _state_of(rejection: Rejection) -> tuple[str, int] | None:
     """Id and version of the post that was refused; None where the payload was not even a post."""
-    if rejection.cut:
+    if rejection.cut or rejection.stage == "directory":
         return None
     raw = payload_of(rejection)
     try:

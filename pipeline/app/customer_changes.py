@@ -30,7 +30,7 @@ def change_of(partition: int, offset: int, key: bytes | str | None, value: bytes
 
 
 def customers_of(found: Mapping[str, Found]) -> dict[str, Customer]:
-    """Customers by their ids, from what the index of customers holds; what is no customer there is left out."""
+    """Customers by their ids, from what the index of customers holds; what is none is left out."""
     customers = {}
     for customer_id, entry in found.items():
         try:

@@ -26,6 +26,12 @@ _POLL_SECONDS = 0.1
 _SKEW = timedelta(seconds=30)
 
 
+def oldest(settle_seconds: float) -> timedelta:
+    """How old the directory may be for posts to be linked by it. Half of the time after which a change is
+    looked at again: what was linked by an older state has then come to rest."""
+    return timedelta(seconds=max(settle_seconds / 2, LEAST_SECONDS))
+
+
 class Gate(Protocol):
     """What stands between fetched records and their enrichment."""
 
@@ -59,7 +65,7 @@ class DirectoryGate:
         clock: Callable[[], datetime],
     ) -> None:
         self._reader = reader
-        self._limit = timedelta(seconds=max(settle_seconds / 2, LEAST_SECONDS))
+        self._limit = oldest(settle_seconds)
         self._health = health
         self._clock = clock
         self._ended = threading.Event()

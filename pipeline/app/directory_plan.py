@@ -38,5 +38,5 @@ def _reason(positions: Mapping[int, int], ends: Ends, fresh_at: datetime | None,
     if fresh_at is None:
         return "the first reading was broken off"
     if now - fresh_at > LONGEST_GAP:
-        return f"it was last up to date at {fresh_at:%Y-%m-%d %H:%M}, and the topic may have forgotten who is gone"
+        return f"it was last up to date at {fresh_at:%Y-%m-%d %H:%M}; the topic may have forgotten who went"
     return ""

@@ -29,7 +29,7 @@ _POLL_SECONDS = 0.1
 
 
 class DirectoryStage:
-    """Takes batches of the customers topic; ``index`` writes the customers' index, and sets bad records aside."""
+    """Takes batches of the customers topic; ``index`` writes the customers' index and rejects bad records."""
 
     def __init__(self, index: Stage, relinker: Relinker) -> None:
         self._index = index

@@ -105,6 +105,8 @@ def _strike(entry: Standing, topics: Topics) -> Record:
 def _second_try(rejection: Rejection, topics: Topics) -> Record:
     if rejection.cut:
         raise RejectedError("its payload was too big to be kept whole; replay it from its source")
+    if rejection.stage == "directory":
+        raise RejectedError("customers are mended in their file: import it again")
     raw, operation = payload_of(rejection), rejection.operation
     if rejection.stage == "index":
         # Through enrich once more, which knows whether a newer state of the post is out by now.

@@ -58,8 +58,9 @@ class _Due(Struct, frozen=True, eq=False):
 
 
 class Ways(Struct, frozen=True):
-    """The far sides of a relinker. ``before`` gives customers as they were by their ids, ``is_past`` tells
-    whether the directory has the records at some offsets, ``settling`` begins a wait for what is under way."""
+    """The far sides of a relinker. ``before`` gives customers as they were by their ids, ``is_past`` says
+    whether the directory has the records at some offsets, ``settling`` begins a wait for what is on its way.
+    """
 
     prepare: Callable[[], None]
     before: Callable[[Sequence[str]], Mapping[str, Customer]]

@@ -10,6 +10,7 @@ import logging
 import signal
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from elasticsearch import Elasticsearch
 
@@ -26,8 +27,8 @@ from pipeline.app.enrich_stage import EnrichStage
 from pipeline.app.health import Health
 from pipeline.app.index_stage import IndexStage
 from pipeline.app.meters import Meters
-from pipeline.app.producer import Producer
 from pipeline.app.posts_reader import PostsReader
+from pipeline.app.producer import Producer
 from pipeline.app.registry import build_chain
 from pipeline.app.relinker import Relinker, Ways
 from pipeline.app.settling import Settling
@@ -146,7 +147,7 @@ async def _directory(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     ending = asyncio.Event()
     watch = asyncio.ensure_future(_either(stop, builder, ending))
     try:
-        await _work(site, "directory", stages, producer, ending, {topics.customers.name: IN_HAND})
+        await _work(site, "directory", stages, producer, ending, in_hand={topics.customers.name: IN_HAND})
     finally:
         watch.cancel()
         await asyncio.to_thread(builder.end)
@@ -180,7 +181,8 @@ def _customers(
 async def _either(stop: asyncio.Event, builder: DirectoryBuilder, ending: asyncio.Event) -> None:
     """Sets ``ending`` when the role is told to stop, or cannot go on for want of its builder."""
     stopping = asyncio.ensure_future(stop.wait())
-    await asyncio.wait({stopping, asyncio.wrap_future(builder.over)}, return_when=asyncio.FIRST_COMPLETED)
+    ends: set[asyncio.Future[Any]] = {stopping, asyncio.wrap_future(builder.over)}
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     ending.set()
 
@@ -191,6 +193,7 @@ async def _work(  # noqa: PLR0913 - what a worker is made of
     stages: Mapping[str, Stage],
     producer: Producer,
     stop: asyncio.Event,
+    *,
     in_hand: Mapping[str, int] | None = None,
 ) -> None:
     worker = Worker(

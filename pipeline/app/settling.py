@@ -21,7 +21,7 @@ Goals = Mapping[int, int]
 
 
 def in_hand(progress: Mapping[int, Span], most: int) -> Goals:
-    """Behind all records that a role can have in hand: at most ``most`` a partition that are not confirmed."""
+    """Behind all records that a role may have in hand: ``most`` unconfirmed ones a partition."""
     return {number: min(span.after, span.committed + most) for number, span in progress.items()}
 
 

@@ -15,7 +15,7 @@ from pipeline.core.post import MAX_POST_BYTES, Time
 KEPT_BYTES = 1024 * 1024
 """How much of a payload too big for the topics is kept."""
 
-Stage = Literal["replay", "collect", "enrich", "index"]
+Stage = Literal["replay", "collect", "enrich", "index", "directory"]
 
 
 class Rejection(Struct, frozen=True, omit_defaults=True, kw_only=True):
