@@ -94,6 +94,11 @@ class Moment:
         """Goes up with every change of a customer; 0 while there is none."""
         return int(self._get(_REVISION, b"0", self._tables.meta)) if self._tables else 0
 
+    @property
+    def edition(self) -> object:
+        """Equal for two moments of one process only where nothing of the directory changed between them."""
+        return (self._tables.stamp, self.revision) if self._tables else None
+
     def holders(self, key: bytes) -> Sequence[str]:
         """The ids of the customers under a key, at most two."""
         if self._tables is None:
