@@ -1,7 +1,8 @@
 """Which posts are to be linked anew because customers changed, and which of them differ: pure.
 
-A post is found by the keys of what it shows and of who wrote it (`contacts`), and by the customer whom it
-is linked to already. What the link should be is reckoned with the very rule that enrich uses.
+A post is found by the keys of what it shows and of its author's handle (`contacts`), by the id of its
+author, and by the customer whom it is linked to already. What the link should be is reckoned with the
+very rule that enrich uses.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from msgspec.structs import replace
 from pipeline.app.producer import Record
 from pipeline.core.customer import Customer
 from pipeline.core.headers import again
-from pipeline.core.linking import Directory, keys_of, link
+from pipeline.core.linking import Directory, author_ids, keys_of, link
 from pipeline.core.post import encode_post
 from pipeline.core.version import MAX_OPERATION, unpack
 from pipeline.identity.directory import Change
@@ -26,14 +27,13 @@ TERMS = 30_000
 
 
 class Targets(Struct, frozen=True):
-    """What to look for: ids of customers, keys in hexadecimal, and where in the topic the changes stand."""
+    """What to look for: ids of customers, keys in hexadecimal, ids of authors; and where in the topic the
+    changes stand."""
 
     ids: frozenset[str]
     keys: frozenset[str]
+    accounts: frozenset[str]
     places: dict[int, int]
-
-
-NOTHING = Targets(frozenset(), frozenset(), {})
 
 
 def targets_of(changes: Iterable[Change], before: Mapping[str, Customer]) -> Targets:
@@ -44,6 +44,7 @@ def targets_of(changes: Iterable[Change], before: Mapping[str, Customer]) -> Tar
     """
     ids: set[str] = set()
     keys: set[bytes] = set()
+    accounts: set[str] = set()
     places: dict[int, int] = {}
     for change in changes:
         ids.add(change.customer_id)
@@ -52,7 +53,10 @@ def targets_of(changes: Iterable[Change], before: Mapping[str, Customer]) -> Tar
             if customer is not None:
                 # Who says no has no keys in the directory, and has them still in the posts.
                 keys |= keys_of(replace(customer, consent=None))
-    return Targets(frozenset(ids), frozenset(key.hex() for key in keys), places)
+                for account in customer.accounts:
+                    accounts.update(author_ids(account))
+    found = frozenset(key.hex() for key in keys)
+    return Targets(frozenset(ids), found, frozenset(accounts), places)
 
 
 def joined(several: Sequence[Targets]) -> Targets:
@@ -61,13 +65,23 @@ def joined(several: Sequence[Targets]) -> Targets:
     for targets in several:
         for partition, offset in targets.places.items():
             places[partition] = max(offset, places.get(partition, -1))
-    ids = frozenset[str]().union(*(targets.ids for targets in several))
-    return Targets(ids, frozenset[str]().union(*(targets.keys for targets in several)), places)
+    nobody: frozenset[str] = frozenset()
+    return Targets(
+        nobody.union(*(targets.ids for targets in several)),
+        nobody.union(*(targets.keys for targets in several)),
+        nobody.union(*(targets.accounts for targets in several)),
+        places,
+    )
 
 
 def queries(targets: Targets, terms: int = TERMS) -> Iterator[dict[str, Any]]:
     """Queries that together find every live inbound post that the changes may touch."""
-    for name, values in (("customer.id", targets.ids), ("contacts.key", targets.keys)):
+    wanted = (
+        ("customer.id", targets.ids),
+        ("contacts.key", targets.keys),
+        ("author.id", targets.accounts),
+    )
+    for name, values in wanted:
         ordered = sorted(values)
         for start in range(0, len(ordered), terms):
             yield {

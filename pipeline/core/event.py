@@ -85,7 +85,7 @@ class Contact(Struct, frozen=True):
     ``kind`` is email, phone or number; ``place`` is text, bio or header (of a mail). ``key`` is the
     hexadecimal form of the key of :mod:`pipeline.core.linking`: posts can be found again by it when a
     customer with that address comes to be known, and it cannot be read as an address. For the same end,
-    the author's own account is there too: ``kind`` account (its id) or handle, ``place`` author.
+    the author's own handle is there too: ``kind`` handle, ``place`` author.
     """
 
     kind: str

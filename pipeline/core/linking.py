@@ -15,9 +15,9 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from pipeline.core.customer import Customer
+from pipeline.core.customer import Account, Customer
 from pipeline.core.event import Contact, CustomerLink
-from pipeline.core.handles import canonical_source, normal_handle
+from pipeline.core.handles import canonical_source, normal_handle, other_names
 from pipeline.core.post import Author
 
 __all__ = (
@@ -26,7 +26,8 @@ __all__ = (
     "KeyKind",
     "Known",
     "account_key",
-    "author_keys",
+    "author_ids",
+    "handle_contact",
     "handle_key",
     "key",
     "keys_of",
@@ -37,6 +38,9 @@ __all__ = (
 )
 
 KEY_BYTES = 10
+
+AUTHOR = "author"
+"""The place of a contact that is the author's own handle."""
 
 KeyKind = Literal["account", "handle", "email", "phone", "number"]
 
@@ -161,15 +165,18 @@ def _keys(customer: Customer) -> Iterable[bytes]:
             yield key("phone", phone)
 
 
-def author_keys(source: str, author: Author) -> tuple[Contact, ...]:
-    """The keys of the author's own account, as contacts: by them posts are found again, whatever the handle
-    looks like, when a customer with that account comes to be known. `link` itself asks the author."""
-    found = []
-    if author.id:
-        found.append(Contact("account", "author", account_key(source, author.id).hex()))
-    if handle := normal_handle(source, author.handle):
-        found.append(Contact("handle", "author", handle_key(source, handle).hex()))
-    return tuple(found)
+def handle_contact(source: str, author: Author) -> Contact | None:
+    """The key of the author's handle as a contact: by it posts are found again, however the handle is
+    written, when a customer with that account comes to be known. `link` itself asks the author."""
+    handle = normal_handle(source, author.handle)
+    return Contact("handle", AUTHOR, handle_key(source, handle).hex()) if handle else None
+
+
+def author_ids(account: Account) -> Iterable[str]:
+    """Every form in which posts may give the id of this account as ``author.id``."""
+    name = canonical_source(account.source)
+    bare = account.id.removeprefix(f"{account.source}:").removeprefix(f"{name}:")
+    return [bare, *(f"{source}:{bare}" for source in (name, *other_names(name)))] if bare else []
 
 
 def link(
