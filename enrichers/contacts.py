@@ -2,7 +2,7 @@
 
 A key is a hash (see :mod:`pipeline.core.linking`): customers are found by it, and nobody can call or
 write to it. The step knows no customers; posts of people who are none have contacts as well, so that
-they are found again when they become one. See docs/customers.md.
+they are found again when they become one; so does their handle. See docs/customers.md.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 
 from pipeline.core.errors import ConfigError
 from pipeline.core.event import Contact
-from pipeline.core.linking import KeyKind, key, normal_number
+from pipeline.core.linking import KeyKind, handle_contact, key, normal_number
 from pipeline.core.post import Post
 from pipeline.identity.contacts import EMAIL_SIGN, PHONE_SIGN, Numbers, Texts, find_emails
 from pipeline.identity.phones import find_phones, is_region
@@ -26,6 +26,9 @@ REVISION = 1
 
 MOST = 20
 """Contacts of one post; whoever lists more lists other people's."""
+
+REMEMBERED = 50_000
+"""Authors whose handle's key is known without reckoning."""
 
 _HANDLES_LOOK_LIKE_MAIL = frozenset(("mastodon", "lemmy", "pixelfed", "peertube", "misskey", "pleroma"))
 """Sources whose accounts are called `ann@inst.example`, which is no address of mail."""
@@ -76,12 +79,14 @@ class ContactsEnricher:
     def __init__(self, settings: SETTINGS, numbers: Numbers | None) -> None:
         self._region = settings.region
         self._numbers = numbers
+        self._handles: dict[tuple[str, str], tuple[Contact, ...]] = {}
         told = f"{settings.region}\n{settings.number}".encode()
         digest = f".{hashlib.sha256(told).hexdigest()[:8]}" if settings.region or settings.number else ""
         self.version = f"phonenumbers-{phonenumbers.__version__}+{REVISION}{digest}"
 
     def enrich(self, columns: Mapping[str, Sequence[Any]]) -> list[tuple[Contact, ...]]:
-        """The contacts of each post, at most ``MOST`` a post: those of the header, the text, the bio."""
+        """The contacts of each post, at most ``MOST`` a post: those of the header, the text, the bio. Before
+        them stands the author's handle."""
         posts: Sequence[Post] = columns["post"]
         found: dict[int, dict[Contact, None]] = {}
         for i, post in enumerate(posts):
@@ -94,7 +99,21 @@ class ContactsEnricher:
             i, place, text = places[at]
             if fresh := list(self._of_text(place, text)):
                 found.setdefault(i, {}).update(dict.fromkeys(fresh))
-        return [tuple(found[i])[:MOST] if i in found else () for i in range(len(posts))]
+        return [
+            self._of_handle(post) + (tuple(found[i])[:MOST] if i in found else ())
+            for i, post in enumerate(posts)
+        ]
+
+    def _of_handle(self, post: Post) -> tuple[Contact, ...]:
+        who = post.source, post.author.handle
+        known = self._handles.get(who)
+        if known is None:
+            contact = handle_contact(post.source, post.author)
+            known = (contact,) if contact else ()
+            if len(self._handles) >= REMEMBERED:
+                self._handles.clear()
+            self._handles[who] = known
+        return known
 
     def _suspects(self, texts: Texts) -> list[int]:
         suspects = {*texts.with_a(EMAIL_SIGN), *texts.with_a(PHONE_SIGN)}

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar
 from msgspec import Meta, Struct, structs
 
 from pipeline.core.event import Contact, CustomerLink
-from pipeline.core.linking import link
+from pipeline.core.linking import AUTHOR, link
 from pipeline.core.post import Post
 from pipeline.identity.directory import FOLDER, DirectoryReader, Moment
 
@@ -83,7 +83,7 @@ class CustomerEnricher:
         if post.direction == "outbound":
             return None
         author = post.author
-        if contacts:
+        if any(contact.place != AUTHOR for contact in contacts):
             return link(post.source, author, contacts, moment)
         who = (post.source, author.id, author.handle)
         try:

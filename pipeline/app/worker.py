@@ -63,15 +63,18 @@ class Worker:
         bootstrap: str,
         state: Health,
         home: Path,
+        in_hand: Mapping[str, int] | None = None,
     ) -> None:
-        """``stages`` are by the names of their topics."""
+        """``stages`` are by the names of their topics; ``in_hand`` is how many batches of a topic may be
+        in hand, where that is not ``engine.in_flight_batches``."""
         self._role = role
         self._stages = stages
         self._settings = settings
         self._health = state
         self._meters = state.meters
         self._home = home
-        self._slots = asyncio.Semaphore(settings.engine.in_flight_batches)
+        bounds = dict.fromkeys(stages, settings.engine.in_flight_batches) | dict(in_hand or {})
+        self._slots = {topic: asyncio.Semaphore(bound) for topic, bound in bounds.items()}
         self._in_hand: set[asyncio.Task[None]] = set()
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._app = self._faust(bootstrap)
@@ -122,7 +125,7 @@ class Worker:
         try:
             batch_driver.take(batch)
             self._meters.count(RECORDS_IN, len(batch.records), self._role.name)
-            await self._slots.acquire()
+            await self._slots[batch.topic].acquire()
             began = time.monotonic()
             done = await self._stages[batch.topic].begin(batch)
         except Exception as error:
@@ -142,7 +145,7 @@ class Worker:
             self._end(error)
             return
         batch_driver.confirm(batch)
-        self._slots.release()
+        self._slots[batch.topic].release()
         name = self._role.name
         self._meters.observe(BATCH_SECONDS, time.monotonic() - began, name)
         self._meters.count(RECORDS_OUT, applied, name, "applied")

@@ -47,6 +47,11 @@ def canonical_source(source: str) -> str:
     return _SAME.get(source, source)
 
 
+def other_names(source: str) -> tuple[str, ...]:
+    """The other names of a source that is called by its canonical one."""
+    return tuple(other for other, name in _SAME.items() if name == source)
+
+
 def normal_handle(source: str, written: str) -> str:
     """A handle as posts of ``source`` give it, without case, sign and address: `@Ann_B`,
     `https://x.com/ann_b?lang=de` and `u/ann_b` are `ann_b`.

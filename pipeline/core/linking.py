@@ -15,9 +15,9 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from pipeline.core.customer import Customer
+from pipeline.core.customer import Account, Customer
 from pipeline.core.event import Contact, CustomerLink
-from pipeline.core.handles import canonical_source, normal_handle
+from pipeline.core.handles import canonical_source, normal_handle, other_names
 from pipeline.core.post import Author
 
 __all__ = (
@@ -26,6 +26,8 @@ __all__ = (
     "KeyKind",
     "Known",
     "account_key",
+    "author_ids",
+    "handle_contact",
     "handle_key",
     "key",
     "keys_of",
@@ -36,6 +38,9 @@ __all__ = (
 )
 
 KEY_BYTES = 10
+
+AUTHOR = "author"
+"""The place of a contact that is the author's own handle."""
 
 KeyKind = Literal["account", "handle", "email", "phone", "number"]
 
@@ -158,6 +163,20 @@ def _keys(customer: Customer) -> Iterable[bytes]:
     for phone in customer.phones:
         if _PHONE.fullmatch(phone):
             yield key("phone", phone)
+
+
+def handle_contact(source: str, author: Author) -> Contact | None:
+    """The key of the author's handle as a contact: by it posts are found again, however the handle is
+    written, when a customer with that account comes to be known. `link` itself asks the author."""
+    handle = normal_handle(source, author.handle)
+    return Contact("handle", AUTHOR, handle_key(source, handle).hex()) if handle else None
+
+
+def author_ids(account: Account) -> Iterable[str]:
+    """Every form in which posts may give the id of this account as ``author.id``."""
+    name = canonical_source(account.source)
+    bare = account.id.removeprefix(f"{account.source}:").removeprefix(f"{name}:")
+    return [bare, *(f"{source}:{bare}" for source in (name, *other_names(name)))] if bare else []
 
 
 def link(

@@ -32,6 +32,9 @@ from pipeline.identity import _environment as environment
 FOLDER = "directory"
 """Below the home of an installation."""
 
+DATA = environment.DATA
+"""The file in the folder: without it, a writer begins an empty directory."""
+
 SCHEMA = 1
 """Version of the tables; a file of a higher one is refused."""
 
