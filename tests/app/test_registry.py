@@ -49,7 +49,7 @@ def test_the_nearest_kind_is_suggested() -> None:
 
 
 def test_the_default_chain() -> None:
-    steps = ["language", "sentiment", "entities", "complaint"]
+    steps = ["direction", "language", "sentiment", "entities", "complaint"]
     assert list(registry.build_chain(Settings()).versions) == steps
 
 
