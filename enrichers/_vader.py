@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import re
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from heapq import heappop, heappush
 from typing import NamedTuple
 
@@ -36,12 +36,14 @@ _AFTER_BUT = 1.5
 _EXCLAMATION = 0.292  # each, up to four
 _QUESTION = 0.18  # each, for two or three
 _QUESTIONS = 0.96  # four and more
-_ALPHA = 15  # the compound is x / sqrt(x² + alpha)
+ALPHA = 15  # the compound is x / sqrt(x² + alpha)
 
 # Stands for the words before the first and after the last. No word holds a line feed, so it is never
 # mistaken for one; being in ``_opaque`` it also ends a window as the beginning of a text does.
 _EDGE = "\n"
 _HEAD, _TAIL = [_EDGE] * 3, [_EDGE] * 2
+# Why a valence changes.
+NEGATION, BOOSTER, CAPITALS, NEVER_SO, PHRASE = "negation", "booster", "capitals", "never so", "phrase"
 _SO = frozenset(("so", "this"))
 _OR = frozenset(("or", "nor"))
 _AT_VERY = frozenset(("at", "very"))
@@ -85,8 +87,11 @@ class Vader:
         # Only emoji of one character are ever found by vaderSentiment.
         self._emoji = _coarse_class(e for e in self.emojis if len(e) == 1)
 
-    def score(self, text: str) -> Score:
-        """The four scores of one text; never raises for a str. Time is linear in its length."""
+    def score(self, text: str, look: Look | None = None) -> Score:
+        """The four scores of one text; never raises for a str. Time is linear in its length.
+
+        ``look`` makes the window through which a text with valences is seen: one that takes notes, say.
+        """
         if not text.isascii():
             text = self._emoji.sub(self._spell, text)
         punctuation = string.punctuation
@@ -100,10 +105,11 @@ class Vader:
         hits = [i for i, word in enumerate(words, 3) if word in scored]
         if not hits:
             return _NO_VALENCE
-        valences = _Window(self, tokens, words, joined).valences(hits)
+        window = (look or Window)(self, tokens, words, joined)
+        valences = window.valences(hits)
         if "but" in joined and "but" in words:
-            valences = _contrast(valences, words.index("but") + 3)
-        return _summed(list(valences.values()), len(words), _emphasis(text))
+            valences = window.contrasted(valences, words.index("but") + 3)
+        return window.summed(valences, len(words), _emphasis(text))
 
     def _spell(self, match: re.Match[str]) -> str:
         """The words of an emoji. The next character follows without a space, as vaderSentiment has it."""
@@ -114,8 +120,16 @@ class Vader:
         return words if start == 0 or match.string[start - 1] == " " else " " + words
 
 
-class _Window:
-    """One text, seen from its words with a valence. Positions count from 3: ``_HEAD`` comes first."""
+Look = Callable[[Vader, list[str], list[str], str], "Window"]
+"""Makes a window of the scorer, the words as typed, the same in lower case, and these joined by spaces."""
+
+
+class Window:
+    """One text, seen from its words with a valence. Positions count from 3: ``_HEAD`` comes first.
+
+    Each change of a valence goes through `changed`, so that `_vader_trace` can tell of it and need not know
+    the rules once more.
+    """
 
     def __init__(self, vader: Vader, tokens: list[str], words: list[str], joined: str) -> None:
         self._v = vader
@@ -143,34 +157,47 @@ class _Window:
                 found[i] = self._shouted(i, valence)
         return found
 
+    def changed(self, i: int, cause: str, by: str, valence: float, after: float) -> float:  # noqa: ARG002
+        """What the valence of the word at ``i`` becomes for a cause and by some words: ``after``."""
+        return after
+
+    def contrasted(self, valences: dict[int, float], but: int) -> dict[int, float]:
+        """The valences of a text with a "but" at that place."""
+        return _contrast(valences, but)
+
+    def summed(self, valences: dict[int, float], words: int, emphasis: float) -> Score:
+        """The scores of a text of so many words."""
+        return _summed(list(valences.values()), words, emphasis)
+
     def _modified(self, i: int, valence: float, one: str, two: str, three: str) -> float:
         """The valence of the word at ``i`` after the three words before it, the nearest first."""
         v = self._v
         opaque, negate = v._opaque, v._negate
         if one == "no" or two == "no" or (three == "no" and one in _OR):
-            valence = v.lexicon[self._words[i]] * negate
+            valence = self.changed(i, NEGATION, "no", valence, v.lexicon[self._words[i]] * negate)
         valence = self._shouted(i, valence)
         if one not in opaque:
             valence = self._boosted(i, 1, valence)
             if self._negated(one):
-                valence *= negate
+                valence = self.changed(i, NEGATION, one, valence, valence * negate)
         if two not in opaque:
             valence = self._boosted(i, 2, valence)
             if two == "never" and one in _SO:
-                valence *= _NEVER_SO
+                valence = self.changed(i, NEVER_SO, f"never {one}", valence, valence * _NEVER_SO)
             elif not (two == "without" and one == "doubt") and self._negated(two):
-                valence *= negate
+                valence = self.changed(i, NEGATION, two, valence, valence * negate)
         if three not in opaque:
             valence = self._boosted(i, 3, valence)
             # The package's own order of and and or: "so" or "this" just before is enough.
             if (three == "never" and two in _SO) or one in _SO:
-                valence *= _NEVER_SO
+                by = f"never {two}" if three == "never" and two in _SO else one
+                valence = self.changed(i, NEVER_SO, by, valence, valence * _NEVER_SO)
             elif not (three == "without" and "doubt" in (one, two)) and self._negated(three):
-                valence *= negate
+                valence = self.changed(i, NEGATION, three, valence, valence * negate)
             if self._phrased:
                 valence = self._in_phrase(i, valence)
         if one == "least" and one not in opaque and two not in _AT_VERY:
-            valence *= negate
+            valence = self.changed(i, NEGATION, "least", valence, valence * negate)
         return valence
 
     def _negated(self, word: str) -> bool:
@@ -185,13 +212,15 @@ class _Window:
             boost = -boost
         if self._is_shouted(i - distance):
             boost += self._v._capitals if valence > 0 else -self._v._capitals
-        return valence + boost * _DAMPING[distance - 1]
+        after = valence + boost * _DAMPING[distance - 1]
+        return self.changed(i, BOOSTER, self._words[i - distance], valence, after)
 
     def _shouted(self, i: int, valence: float) -> float:
         if not self._is_shouted(i):
             return valence
         capitals = self._v._capitals
-        return valence + (capitals if valence > 0 else -capitals)
+        after = valence + (capitals if valence > 0 else -capitals)
+        return self.changed(i, CAPITALS, self._words[i], valence, after)
 
     def _is_shouted(self, i: int) -> bool:
         """Whether the word is in capitals while some other word of the text is not."""
@@ -209,12 +238,14 @@ class _Window:
         around = f"{one} {word}", f"{two} {one} {word}", before[2], before[0], before[1]
         for phrase in around:
             if phrase in phrases:
-                valence = phrases[phrase]
+                valence = self.changed(i, PHRASE, phrase, valence, phrases[phrase])
                 break
         for phrase in (f"{word} {next_one}", f"{word} {next_one} {next_two}"):
-            valence = phrases.get(phrase, valence)
+            if phrase in phrases:
+                valence = self.changed(i, PHRASE, phrase, valence, phrases[phrase])
         for phrase in before:
-            valence += boosters.get(phrase, 0.0)
+            if phrase in boosters:
+                valence = self.changed(i, BOOSTER, phrase, valence, valence + boosters[phrase])
         return valence
 
 
@@ -286,7 +317,7 @@ def _summed(valences: list[float], words: int, emphasis: float) -> Score:
         negative -= emphasis
     whole = positive - negative + neutral
     return Score(
-        round(total / math.sqrt(total * total + _ALPHA), 4),
+        round(total / math.sqrt(total * total + ALPHA), 4),
         round(positive / whole, 3),
         round(neutral / whole, 3),
         round(-negative / whole, 3),

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import version
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pycld2
 from msgspec import Struct
@@ -84,6 +84,10 @@ class LanguageEnricher:
     def enrich(self, columns: Mapping[str, Sequence[Any]]) -> list[Language]:
         """One Language a post: confidence 1 where the platform says it, else see `detected`."""
         return [self._language(post) for post in columns["post"]]
+
+    def decided_by(self, post: Post) -> Literal["platform", "text"]:
+        """Whose word the language of the post is."""
+        return "platform" if self._trust_platform and platform_language(post.lang) else "text"
 
     def _language(self, post: Post) -> Language:
         said = platform_language(post.lang) if self._trust_platform else None

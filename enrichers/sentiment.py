@@ -17,7 +17,9 @@ from msgspec import Meta, Struct
 
 from enrichers._typed import Typist
 from enrichers._vader import Vader
+from enrichers._vader_trace import Trace, trace
 from pipeline.core.event import Language, Sentiment
+from pipeline.core.post import Post
 
 REVISION = 1
 """Goes up with every change here, in ``_typed`` or in ``_vader`` that may change a result."""
@@ -74,14 +76,26 @@ class SentimentEnricher:
 
         ``compound`` is rounded to 4 places; the shares to 3, so that they sum to 1 within 0.002.
         """
-        compound, positive, neutral, negative = self._vader.score(
-            self._typist.typed(text) if self._typist else text
-        )
+        compound, positive, neutral, negative = self._vader.score(self._typed(text))
         if not (positive or neutral or negative):
             return SILENT
         label = "positive" if compound >= POSITIVE else "negative" if compound <= NEGATIVE else "neutral"
         # VADER says -0.0 of a share that is none; adding 0.0 takes the sign off and changes nothing else.
         return Sentiment(compound + 0.0, label, positive + 0.0, neutral + 0.0, negative + 0.0)
+
+    def explain(self, post: Post, language: Language | None) -> Trace | None:
+        """The words that moved the sentiment of a post, and how; None where `enrich` gives none."""
+        return trace(self._vader, self._typed(post.text)) if self._scores(language) else None
+
+    def emoji_of(self, text: str, word: str) -> str:
+        """The emoji of the text that a word of the explanation comes from; empty where it was typed."""
+        if word.lower() in text.lower():
+            return ""
+        emojis = self._vader.emojis
+        return max((e for e in emojis if e in text and word in emojis[e].split()), key=len, default="")
+
+    def _typed(self, text: str) -> str:
+        return self._typist.typed(text) if self._typist else text
 
 
 def _version(settings: SETTINGS) -> str:

@@ -20,7 +20,7 @@ from pipeline.core.linking import Directory, author_ids, keys_of, link
 from pipeline.core.post import encode_post
 from pipeline.core.version import MAX_OPERATION, unpack
 from pipeline.identity.directory import Change
-from sinks.elastic import stored_of
+from sinks.reading import event_of
 
 TERMS = 30_000
 """Ids and keys of one query. Elasticsearch takes twice as many of each."""
@@ -102,9 +102,9 @@ def relinked(
     """
     if document.get("deleted") or document.get("direction") == "outbound":
         return None
-    stored = stored_of(document)
-    post = stored.post
-    if link(post.source, post.author, stored.contacts, directory) == stored.customer:
+    event = event_of(document)
+    post = event.post
+    if link(post.source, post.author, event.contacts, directory) == event.customer:
         return None
     # An equal version is written too, so the last operation of all can be used again and again.
     operation = min(unpack(version)[1] + 1, MAX_OPERATION)

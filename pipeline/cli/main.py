@@ -26,6 +26,7 @@ COMMANDS = (
     "replay",
     "enrich",
     "query",
+    "explain",
     "rejected",
     "audit",
     "rebuild",

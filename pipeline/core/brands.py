@@ -143,7 +143,7 @@ def plain(handle: str) -> str:
 def read_brands(path: Path) -> Brands:
     """The brands file at ``path``. Raises ConfigError that names it and lists every problem, one a line."""
     origin = f"brands file {path}"
-    data = read_toml(path, origin, "name another as `file` of [enrichers.entities]")
+    data = read_toml(path, origin, "name another as `file` of [enrichers.entities] and [enrichers.direction]")
     reading = Reading({}, path.parent.absolute())
     read = reading.struct(_File, data, "", "")
     rows = data.get("entities")

@@ -27,7 +27,7 @@ MAX_OBSERVATION = 2**8 - 1
 
 # 255 steps over 70 years: each is 8.8 % of the age, so a refresh a minute is told apart within the
 # first ten minutes, one an hour within the first half day, one a day within the first eleven.
-_STEPS = MAX_OBSERVATION / math.log(70 * 365.25 * 86400)
+OBSERVATION_STEPS = MAX_OBSERVATION / math.log(70 * 365.25 * 86400)
 
 
 def version_of(post: Post, operation: int = 0) -> int:
@@ -74,4 +74,4 @@ def _observation(post: Post) -> int:
     age = (post.collected_at - since).total_seconds()
     if age <= 0:
         return 0
-    return min(1 + int(_STEPS * math.log1p(age)), MAX_OBSERVATION)
+    return min(1 + int(OBSERVATION_STEPS * math.log1p(age)), MAX_OBSERVATION)
