@@ -15,6 +15,7 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from pipeline.app import customer_stage, health
+from pipeline.app.author_marks import AuthorMarks
 from pipeline.app.changes import load
 from pipeline.app.collectors import Collectors
 from pipeline.app.configuration import elasticsearch_url
@@ -124,7 +125,8 @@ async def _index(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     producer = Producer(site.bootstrap, client_id="groundswell-index")
     url = elasticsearch_url(site.settings, site.home)
     sink = elastic.build(site.settings.elasticsearch, url, site.settings.engine.bulk_bytes)
-    stage = IndexStage(sink, producer, topics, now, site.patience("elasticsearch"))
+    marks = AuthorMarks(topics.authors.name, sink.authors)
+    stage = IndexStage(sink, producer, topics, now, site.patience("elasticsearch"), marks=marks)
     await _work(site, "index", {topics.events.name: stage}, producer, stop)
 
 
