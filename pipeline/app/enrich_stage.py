@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline.app.batch_driver import RecordBatch
 from pipeline.app.changes import as_record
+from pipeline.app.notices import notices
 from pipeline.app.producer import Producer, Record, too_big
 from pipeline.app.refusal import refuse
 from pipeline.app.topics import Topics
@@ -76,8 +77,8 @@ class EnrichStage:
         return newest
 
     def results(self, fetched: Sequence[Any], newest: Newest) -> tuple[list[Record], Counts]:
-        """The records to send for what was fetched of a partition: of each an event, or a rejection, or
-        nothing where a newer state of the post is out already."""
+        """The records to send for what was fetched of a partition: of each an event with its notices, or a
+        rejection, or nothing where a newer state of the post is out already."""
         now = self._clock()
         posts: list[Post] = []
         sources: list[Any] = []
@@ -95,6 +96,7 @@ class EnrichStage:
         observed = [datetime.fromtimestamp(record.timestamp / 1000, UTC) for record in sources]
         outcomes = self._chain.process(posts, observed, prefix=self._prefix, now=now)
         events: list[Record] = []
+        notes: list[Record] = []
         for outcome, record in zip(outcomes, sources, strict=True):
             if isinstance(outcome, RejectedError):
                 refused.append(refuse(record, outcome, "enrich", self._topics, now))
@@ -113,7 +115,8 @@ class EnrichStage:
             if newest.note(outcome.post.id, outcome.version):
                 changes.append(as_record(outcome.post.id, outcome.version, self._topics))
             events.append(Record(self._topics.events.name, key, value))
-        return changes + events + refused, (len(fetched) - len(refused), len(refused))
+            notes += notices(outcome, self._topics)
+        return changes + events + notes + refused, (len(fetched) - len(refused), len(refused))
 
     def close(self) -> None:
         """Ends the thread; a batch that Kafka does not take now is enriched again next time."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.app import health
+from pipeline.app.case_journal import journal_to, restore
+from pipeline.app.case_keeper import CaseKeeper
 from pipeline.app.changes import load
 from pipeline.app.collectors import Collectors
 from pipeline.app.configuration import elasticsearch_url
@@ -20,6 +22,7 @@ from pipeline.app.enrich_stage import EnrichStage
 from pipeline.app.health import Health
 from pipeline.app.index_stage import IndexStage
 from pipeline.app.meters import Meters
+from pipeline.app.notices import queues_of
 from pipeline.app.producer import Producer
 from pipeline.app.registry import build_chain
 from pipeline.app.site import Site, group, now
@@ -28,6 +31,7 @@ from pipeline.app.worker import Role, Stage, Worker
 from pipeline.core.errors import FatalError
 from pipeline.core.settings import Settings
 from sinks import elastic
+from sinks.cases import Cases
 
 log = logging.getLogger("groundswell.roles")
 
@@ -74,19 +78,23 @@ async def _unless(stop: asyncio.Event, site: Site, work: Awaitable[Topics]) -> T
     return None
 
 
-async def _topics(site: Site) -> Topics:
+async def _topics(site: Site, queues: Sequence[str] = ()) -> Topics:
     patience = site.patience("kafka")
     return await asyncio.to_thread(
-        lambda: patience.insist(lambda: ensure_topics(site.bootstrap, site.settings.kafka))
+        lambda: patience.insist(lambda: ensure_topics(site.bootstrap, site.settings.kafka, queues))
     )
 
 
 async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:
+    chain = build_chain(site.settings)
+    queues = queues_of(chain)
+    if queues and await _unless(stop, site, _topics(site, queues)) is None:
+        return
     producer = Producer(site.bootstrap, client_id="groundswell-enrich")
     prefix = site.settings.elasticsearch.prefix
     patience = site.patience("kafka")
     stage = EnrichStage(
-        build_chain(site.settings),
+        chain,
         producer,
         topics,
         prefix=prefix,
@@ -100,7 +108,11 @@ async def _index(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     producer = Producer(site.bootstrap, client_id="groundswell-index")
     url = elasticsearch_url(site.settings, site.home)
     sink = elastic.build(site.settings.elasticsearch, url, site.settings.engine.bulk_bytes)
-    stage = IndexStage(sink, producer, topics, now, site.patience("elasticsearch"))
+    cases = Cases(sink.client, site.settings.elasticsearch)
+    journal = journal_to(producer, topics)
+    keeper = CaseKeeper(cases, journal, lambda: restore(site.bootstrap, topics, cases))
+    patience = site.patience("elasticsearch")
+    stage = IndexStage(sink, producer, topics, now, patience, then=[keeper.follow])
     await _work(site, "index", {topics.events.name: stage}, producer, stop)
 
 
