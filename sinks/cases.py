@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
@@ -81,10 +81,12 @@ class Cases:
         client: Elasticsearch,
         settings: ElasticsearchSettings,
         *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.store = Store(client, settings, "cases")
         self._answers = Store(client, settings, "answers")
+        self._clock = clock
         self._sleep = sleep
 
     def prepare(self) -> None:
@@ -184,8 +186,9 @@ class Cases:
         """Writes the cases one revision above what was read; returns the ids of those that lost."""
         if not wanted:
             return []
+        now = self._clock()
         puts = [
-            Put(case.id, case.revision, document_of(case, held.case.revision if held else 0))
+            Put(case.id, case.revision, document_of(case, held.case.revision if held else 0, now))
             for held, case in wanted
         ]
         entries, lost = [], []

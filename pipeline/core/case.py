@@ -272,16 +272,17 @@ def encode_entry(entry: Entry) -> bytes:
     return _encode(entry)
 
 
-def document_of(case: Case, journaled: int) -> dict[str, object]:
+def document_of(case: Case, journaled: int, written_at: datetime | None = None) -> dict[str, object]:
     """The case as readers of the index see it; ``journaled`` is the revision up to which the journal is
-    known to hold its steps."""
+    known to hold its steps, ``written_at`` the time of this write where it is one of work."""
     document: dict[str, object] = structs.asdict(case)
     document["author"] = {"id": document.pop("author_id")}
     customer = document.pop("customer_id")
     if customer:
         document["customer"] = {"id": customer}
     kept = {name: value for name, value in document.items() if value not in ("", None)}
-    return kept | {"priority": case.priority, "journaled": journaled}
+    kept |= {"priority": case.priority, "journaled": journaled}
+    return kept if written_at is None else kept | {"written_at": written_at}
 
 
 def case_from(document: Mapping[str, Any]) -> tuple[Case, int]:

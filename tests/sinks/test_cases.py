@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -289,12 +288,8 @@ def test_cases_come_from_the_journal_before_work_begins(
     assert len(found) == 2
 
 
-Work = Callable[[str, Case | None], Case | None]
-
-
 def test_mappings_are_closed(cases: Cases, client: Elasticsearch) -> None:
     """What a case holds beside its mapped fields is stored and not searchable."""
     mapping = client.indices.get_mapping(index=cases.store.index)[cases.store.index]["mappings"]
     assert mapping["dynamic"] == "false"
     assert not {"claims", "history"} & set(mapping["properties"])
-    assert Path("configs/index-cases.json").exists()
