@@ -117,17 +117,20 @@ class Emitted:
     def __init__(self) -> None:
         self.newest: dict[str, int] = {}
         self.waiting: set[str] = set()
+        self.routed: set[str] = set()
 
-    def enter(self, post_id: str, version: int, *, in_flight: bool) -> None:
-        """One event."""
+    def enter(self, post_id: str, version: int, *, in_flight: bool, routed: bool = False) -> None:
+        """One event; ``routed`` when it belongs into a case."""
         if version >= self.newest.get(post_id, -1):
             self.newest[post_id] = version
+            (self.routed.add if routed else self.routed.discard)(post_id)
         if in_flight:
             self.waiting.add(post_id)
 
     def purge(self, post_id: str) -> None:
         """A tombstone: the log is done with this post."""
         self.newest.pop(post_id, None)
+        self.routed.discard(post_id)
 
 
 class Refusals(Struct):

@@ -8,12 +8,15 @@ from elasticsearch import Elasticsearch
 from msgspec import Struct
 
 from pipeline.app.audit import Document, Emitted, Finding, Ledger, Refusals, Taken, balance, persisting
+from pipeline.app.case_audit import weigh
+from pipeline.app.case_journal import folded, journaled
 from pipeline.app.index_reader import documents
 from pipeline.app.log_reader import read_topic
 from pipeline.app.offsets import Span, spans
 from pipeline.app.rejections import told
 from pipeline.app.site import group
 from pipeline.app.topics import Topics, admin_client, topics_of
+from pipeline.core.case import Case, cases_of, fold
 from pipeline.core.errors import RejectedError
 from pipeline.core.event import decode_event
 from pipeline.core.headers import operation_of
@@ -21,6 +24,7 @@ from pipeline.core.post import decode_post
 from pipeline.core.rejection import Rejection, Strike, identity_under, payload_of, rejection_id
 from pipeline.core.settings import Settings
 from pipeline.core.version import version_of
+from sinks.cases import Cases
 
 
 class Auditor(Struct, frozen=True):
@@ -47,7 +51,19 @@ class Auditor(Struct, frozen=True):
         refusals = self._refusals(topics)
         found, doubled = self._documents()
         ledger, findings = balance(taken, emitted, refusals, found)
-        return ledger, findings + doubled
+        return ledger, findings + doubled + self._cases(topics, emitted, found)
+
+    def _cases(self, topics: Topics, emitted: Emitted, found: Mapping[str, Document]) -> list[Finding]:
+        cases = Cases(self.client, self.settings.elasticsearch)
+        cases.store.refresh()
+        # First the index: what is written meanwhile is then in the journal already, and more.
+        held = {held.case.id: held.case for held in cases.all()}
+        journal = {
+            case.id: case if (known := held.get(case.id)) is None else _as_of(case, known.revision)
+            for case in folded(journaled(self.bootstrap, topics))
+        }
+        routed = [post for post in emitted.routed - emitted.waiting if post in found]
+        return weigh(held, journal, sorted(routed))
 
     def _progress(self, topics: Topics) -> tuple[Mapping[int, Span], Mapping[int, Span]]:
         admin = admin_client(self.bootstrap)
@@ -86,7 +102,8 @@ class Auditor(Struct, frozen=True):
                 except RejectedError:
                     continue  # the index role sets it aside; it is no state of a post
                 in_flight = record.offset >= progress[record.partition].committed
-                emitted.enter(event.post.id, event.version, in_flight=in_flight)
+                routed = bool(cases_of(event))
+                emitted.enter(event.post.id, event.version, in_flight=in_flight, routed=routed)
         return emitted
 
     def _refusals(self, topics: Topics) -> Refusals:
@@ -120,6 +137,11 @@ class Auditor(Struct, frozen=True):
             if known is None or document.version > known.version:
                 found[post_id] = document
         return found, doubled
+
+
+def _as_of(case: Case, revision: int) -> Case:
+    """The case as it was at a revision; as it is where it never came so far."""
+    return case if case.revision <= revision else fold(case.id, case.history[:revision])
 
 
 def _state_of(rejection: Rejection) -> tuple[str, int] | None:

@@ -18,11 +18,12 @@ from msgspec.structs import replace
 from pipeline.app.batch_driver import RecordBatch
 from pipeline.app.changes import as_record
 from pipeline.app.directory_gate import Gate, OpenGate
+from pipeline.app.notices import notices
 from pipeline.app.producer import Producer, Record, too_big
 from pipeline.app.refusal import refuse
 from pipeline.app.topics import Topics
 from pipeline.core.errors import RejectedError
-from pipeline.core.event import encode_event
+from pipeline.core.event import Event, encode_event
 from pipeline.core.headers import operation_of
 from pipeline.core.ledger import Lane
 from pipeline.core.newest import Newest
@@ -92,8 +93,8 @@ class EnrichStage:
         return newest
 
     def results(self, fetched: Sequence[Any], newest: Newest) -> tuple[list[Record], Counts]:
-        """The records to send for what was fetched of a partition: of each an event, or a rejection, or
-        nothing where a newer state of the post is out already."""
+        """The records to send for what was fetched of a partition: of each an event with its notices, or a
+        rejection, or nothing where a newer state of the post is out already."""
         now = self._clock()
         refused: list[Record] = []
         posts: list[Post] = []
@@ -118,6 +119,7 @@ class EnrichStage:
         )
         events: list[Record] = []
         changes: list[Record] = []
+        notes: list[Record] = []
         for outcome, source in zip(outcomes, sources, strict=True):
             try:
                 sent = self._publishable(outcome, newest)
@@ -126,14 +128,15 @@ class EnrichStage:
                 continue
             if sent is None:
                 continue
-            post_id, version, record = sent
-            if newest.note(post_id, version):
-                changes.append(as_record(post_id, version, self._topics))
+            event, record = sent
+            if newest.note(event.post.id, event.version):
+                changes.append(as_record(event.post.id, event.version, self._topics))
             events.append(record)
-        return changes + events + refused, (len(fetched) - len(refused), len(refused))
+            notes += notices(event, self._topics)
+        return changes + events + notes + refused, (len(fetched) - len(refused), len(refused))
 
-    def _publishable(self, outcome: Outcome, newest: Newest) -> tuple[str, int, Record] | None:
-        """Id, version and event to publish, None where a newer state is out; raises the RejectedError of
+    def _publishable(self, outcome: Outcome, newest: Newest) -> tuple[Event, Record] | None:
+        """The event to publish and its record, None where a newer state is out; raises the RejectedError of
         a refusal."""
         if isinstance(outcome, RejectedError):
             raise outcome
@@ -147,7 +150,7 @@ class EnrichStage:
             raise RejectedError(f"its event has {len(value)} bytes, more than a topic takes", "too_big")
         if not newest.admits(post_id, version):
             return None
-        return post_id, version, Record(self._topics.events.name, key, value)
+        return event, Record(self._topics.events.name, key, value)
 
     def _refuse(self, source: _Source, error: RejectedError, now: datetime) -> Record:
         record, operation = source.record, source.operation

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from pipeline.app.author_marks import AuthorMarks
@@ -40,13 +41,17 @@ class IndexStage:
         patience: Patience,
         *,
         marks: AuthorMarks,
+        then: Sequence[Callable[[Sequence[Event]], None]] = (),
     ) -> None:
+        """``then`` are called with the events that the index took, before their batch counts as done; they
+        raise RetryableError where they are to be called again."""
         self._sink = sink
         self._producer = producer
         self._topics = topics
         self._clock = clock
         self._patience = patience
         self._marks = marks
+        self._then = then
         self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._threads = ThreadPoolExecutor(WRITERS, thread_name_prefix="groundswell-index")
 
@@ -64,9 +69,14 @@ class IndexStage:
         ahead = self._patience.insist(lambda: self._marks.ahead(events))
         self._producer.deliver(ahead)
         outcomes = self._patience.insist(lambda: self._sink.write(events))
+        accepted: list[Event] = []
         for event, record, reason in zip(events, sources, outcomes, strict=True):
-            if reason is not None:
+            if reason is None:
+                accepted.append(event)
+            else:
                 refused.append(self._refuse(event, record, reason))
+        for act in self._then:
+            self._patience.insist(partial(act, accepted))
         # Set aside for good, and marked, before the batch counts as done.
         self._producer.deliver(refused + self._marks.behind(events, ahead))
         return len(batch.records) - len(refused), len(refused)

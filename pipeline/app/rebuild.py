@@ -1,11 +1,12 @@
 """The index anew from the log: every event of the events topic written through the same sink.
 
-Safe beside a running daemon: versions decide, whoever writes first.
+Safe beside a running daemon: versions decide, whoever writes first. Cases come back from their journal;
+the events then open those that never were, and change no other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
@@ -22,8 +23,14 @@ class Rebuilt(Struct):
     refused: int = 0
 
 
-def rebuild(bootstrap: str, topic: str, sink: Sink, report: Callable[[Rebuilt], None]) -> Rebuilt:
-    """Writes all events of the log; ``report`` hears after every portion.
+def rebuild(
+    bootstrap: str,
+    topic: str,
+    sink: Sink,
+    report: Callable[[Rebuilt], None],
+    then: Callable[[Sequence[Event]], None],
+) -> Rebuilt:
+    """Writes all events of the log; ``report`` hears after every portion, ``then`` gets what was taken.
 
     Raises FatalError when the log holds what no Groundswell wrote, RetryableError when a server is away.
     """
@@ -38,6 +45,7 @@ def rebuild(bootstrap: str, topic: str, sink: Sink, report: Callable[[Rebuilt], 
             except RejectedError as error:
                 raise FatalError(f"{topic}-{record.partition}-{record.offset}: {error}") from error
         outcomes = sink.write(events)
+        then([event for event, reason in zip(events, outcomes, strict=True) if reason is None])
         refused = sum(reason is not None for reason in outcomes)
         done.written += len(events) - refused
         done.refused += refused

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,10 @@ from elasticsearch import Elasticsearch
 
 from pipeline.app import customer_stage, health
 from pipeline.app.author_marks import AuthorMarks
+from pipeline.app.author_memory import AuthorMemory
+from pipeline.app.author_stage import AuthorStage
+from pipeline.app.case_journal import journal_to, restore
+from pipeline.app.case_keeper import CaseKeeper
 from pipeline.app.changes import load
 from pipeline.app.collectors import Collectors
 from pipeline.app.configuration import elasticsearch_url
@@ -28,6 +32,7 @@ from pipeline.app.enrich_stage import EnrichStage
 from pipeline.app.health import Health
 from pipeline.app.index_stage import IndexStage
 from pipeline.app.meters import Meters
+from pipeline.app.notices import queues_of
 from pipeline.app.posts_reader import PostsReader
 from pipeline.app.producer import Producer
 from pipeline.app.registry import build_chain
@@ -40,6 +45,7 @@ from pipeline.core.errors import FatalError
 from pipeline.core.settings import Settings
 from pipeline.identity.directory import FOLDER, DirectoryReader
 from sinks import elastic
+from sinks.cases import Cases
 from sinks.store import Store
 
 log = logging.getLogger("groundswell.roles")
@@ -90,19 +96,23 @@ async def _unless(stop: asyncio.Event, site: Site, work: Awaitable[Topics]) -> T
     return None
 
 
-async def _topics(site: Site) -> Topics:
+async def _topics(site: Site, queues: Sequence[str] = ()) -> Topics:
     patience = site.patience("kafka")
     return await asyncio.to_thread(
-        lambda: patience.insist(lambda: ensure_topics(site.bootstrap, site.settings.kafka))
+        lambda: patience.insist(lambda: ensure_topics(site.bootstrap, site.settings.kafka, queues))
     )
 
 
 async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:
+    chain = build_chain(site.settings, site.home)
+    queues = queues_of(chain)
+    if queues and await _unless(stop, site, _topics(site, queues)) is None:
+        return
     producer = Producer(site.bootstrap, client_id="groundswell-enrich")
     prefix = site.settings.elasticsearch.prefix
     patience = site.patience("kafka")
     stage = EnrichStage(
-        build_chain(site.settings, site.home),
+        chain,
         producer,
         topics,
         prefix=prefix,
@@ -126,7 +136,11 @@ async def _index(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     url = elasticsearch_url(site.settings, site.home)
     sink = elastic.build(site.settings.elasticsearch, url, site.settings.engine.bulk_bytes)
     marks = AuthorMarks(topics.authors.name, sink.authors)
-    stage = IndexStage(sink, producer, topics, now, site.patience("elasticsearch"), marks=marks)
+    cases = Cases(sink.client, site.settings.elasticsearch)
+    journal = journal_to(producer, topics)
+    keeper = CaseKeeper(cases, journal, lambda: restore(site.bootstrap, topics, cases))
+    patience = site.patience("elasticsearch")
+    stage = IndexStage(sink, producer, topics, now, patience, marks=marks, then=[keeper.follow])
     await _work(site, "index", {topics.events.name: stage}, producer, stop)
 
 
@@ -144,6 +158,9 @@ async def _directory(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     # By their topics; each is begun with what it needs of the role.
     stages: dict[str, Stage] = {
         topics.customers.name: _customers(site, topics, producer, builder, client),
+        topics.authors.name: AuthorStage(
+            AuthorMemory(client, site.settings.elasticsearch, now), site.patience("elasticsearch")
+        ),
     }
     builder.start()
     ending = asyncio.Event()

@@ -6,6 +6,7 @@ partition and keep their order. docs/adr/0004 gives the reasons for the policies
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
@@ -42,9 +43,14 @@ class Topics(Struct, frozen=True):
     customers: Topic
     cases: Topic
     authors: Topic
+    queue: Topic
+
+    def queue_of(self, name: str) -> Topic:
+        """The topic of notices about what a queue gets; ``queue`` is the beginning of the name of all."""
+        return Topic(f"{self.queue.name}.{name}", self.queue.config)
 
     def all(self) -> tuple[Topic, ...]:
-        """In the order of the way of a post."""
+        """In the order of the way of a post; those of the queues depend on the rules, see `ensure_topics`."""
         return (
             self.posts,
             self.events,
@@ -83,6 +89,8 @@ def topics_of(kafka: KafkaSettings) -> Topics:
         cases=Topic(f"{kafka.prefix}.cases", {"cleanup.policy": "compact", **size, **segment}),
         # Key author id: whose memory is to be reckoned anew. Worked off within seconds.
         authors=Topic(f"{kafka.prefix}.authors", {**posts, **size, **segment}),
+        # Key post id: notices of what a queue got, for whoever integrates. One topic a queue.
+        queue=Topic(f"{kafka.prefix}.queue", {**posts, **size, **segment}),
     )
 
 
@@ -107,21 +115,23 @@ def unreachable(bootstrap: str) -> RetryableError:
     )
 
 
-def ensure_topics(bootstrap: str, kafka: KafkaSettings) -> Topics:
-    """Creates what is missing and brings policies up to date; returns the topics.
+def ensure_topics(bootstrap: str, kafka: KafkaSettings, queues: Iterable[str] = ()) -> Topics:
+    """Creates what is missing and brings policies up to date, also for the notices of ``queues``; returns
+    the topics.
 
     Raises ConfigError when a topic has another number of partitions than the settings say: to add
     some would part the states of a post, so a person must choose. RetryableError when Kafka is away.
     """
     topics = topics_of(kafka)
+    wanted = [*topics.all(), *map(topics.queue_of, queues)]
     admin = admin_client(bootstrap)
     try:
         found = {entry["name"]: len(entry["partitions"]) for entry in admin.describe_topics()}
-        missing = [topic for topic in topics.all() if topic.name not in found]
+        missing = [topic for topic in wanted if topic.name not in found]
         _create(admin, missing, kafka)
-        for topic in topics.all():
+        for topic in wanted:
             _check_partitions(topic.name, found.get(topic.name, kafka.partitions), kafka.partitions)
-        _align(admin, [topic for topic in topics.all() if topic.name in found])
+        _align(admin, [topic for topic in wanted if topic.name in found])
     except KafkaError as error:
         raise RetryableError(f"Kafka at {bootstrap} could not prepare the topics: {error}") from error
     finally:

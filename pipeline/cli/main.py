@@ -25,6 +25,7 @@ COMMANDS = (
     "collect",
     "replay",
     "enrich",
+    "queue",
     "query",
     "explain",
     "rejected",

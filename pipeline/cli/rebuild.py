@@ -19,14 +19,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Drops the indices of posts unless ``--keep``, then writes every event of the log."""
-    from pipeline.app import logs
+    """Drops the indices unless ``--keep``, brings the cases back, then writes every event of the log."""
+    from pipeline.app import case_journal, logs
     from pipeline.app.author_memory import AuthorMemory
+    from pipeline.app.case_keeper import CaseKeeper
     from pipeline.app.configuration import elasticsearch_url, home_for, kafka_bootstrap, settings_for
+    from pipeline.app.producer import Producer
     from pipeline.app.rebuild import Rebuilt, rebuild
     from pipeline.app.site import now
-    from pipeline.app.topics import topics_of
+    from pipeline.app.topics import ensure_topics
     from sinks import elastic
+    from sinks.cases import Cases
 
     settings = settings_for(args)
     logs.set_up("warning")
@@ -34,23 +37,40 @@ def run(args: argparse.Namespace) -> int:
     prefix = settings.elasticsearch.prefix
     if not args.keep and not args.yes and not _agreed(prefix):
         raise ConfigError("nothing was dropped; answer yes, or use --yes or --keep")
+    bootstrap = kafka_bootstrap(settings, home)
+    topics = ensure_topics(bootstrap, settings.kafka)
     sink = elastic.build(settings.elasticsearch, elasticsearch_url(settings, home))
-    if not args.keep:
-        elastic.drop(sink.client, prefix)
+    cases = Cases(sink.client, settings.elasticsearch)
+    producer = Producer(bootstrap, client_id="groundswell-rebuild")
+    journal = case_journal.journal_to(producer, topics)
+
+    def restore() -> int:
+        return case_journal.restore(bootstrap, topics, cases)
 
     def report(done: Rebuilt) -> None:
         if sys.stderr.isatty():
             print(f"\r{done.written:,} events written", end="", file=sys.stderr, flush=True)
 
-    done = rebuild(kafka_bootstrap(settings, home), topics_of(settings.kafka).events.name, sink, report)
+    try:
+        if args.keep:
+            case_journal.complete(bootstrap, topics, cases, journal)
+        else:
+            case_journal.drop(bootstrap, topics, cases, journal)
+            elastic.drop(sink.client, prefix)
+        brought = restore()
+        keeper = CaseKeeper(cases, journal, restore)
+        done = rebuild(bootstrap, topics.events.name, sink, report, keeper.follow)
+    finally:
+        producer.close()
     if sys.stderr.isatty():
         print(file=sys.stderr)
     # So that the next question already sees all of it.
     sink.client.indices.refresh(index=f"{prefix}-posts-*")
+    cases.store.refresh()
     authors = AuthorMemory(sink.client, settings.elasticsearch, now).reckon_all()
     print(
-        f"rebuilt the index from {done.written} events of the log; {done.refused} were refused;"
-        f" {authors} authors are reckoned anew",
+        f"rebuilt the index from {done.written} events and {brought} cases of the log; {done.refused} events"
+        f" were refused; {authors} authors are reckoned anew",
         file=sys.stderr,
     )
     return 1 if done.refused else 0
@@ -59,4 +79,7 @@ def run(args: argparse.Namespace) -> int:
 def _agreed(prefix: str) -> bool:
     if not sys.stdin.isatty():
         return False
-    return input(f"Drop all indices {prefix}-posts-* and write them anew? Type yes: ").strip() == "yes"
+    return (
+        input(f"Drop all indices {prefix}-posts-* and {prefix}-cases and write them anew? Type yes: ").strip()
+        == "yes"
+    )

@@ -84,6 +84,11 @@ class Chain:
         return {name: enricher.version for name, enricher in self._steps}
 
     @property
+    def steps(self) -> tuple[tuple[str, Enricher], ...]:
+        """Its enrichers in their order, by name."""
+        return self._steps
+
+    @property
     def columns(self) -> frozenset[str]:
         """All columns that a step behind the last would find."""
         return frozenset((*_GIVEN, *(enricher.assigns for _, enricher in self._steps)))

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta, Struct
 
+from pipeline.core.case_work import VERBS
 from pipeline.core.checks import Check, Layout
 from pipeline.core.conditions import Conditions, Terms, refuse_name
 from pipeline.core.conversion import quoted_key, whole_file
@@ -136,6 +137,10 @@ class _Building:
         at = f"queues.{quoted_key(name)}"
         if not _NAME.fullmatch(name):
             self.problems.append(f"{at}: the name of a queue {_NAME_SHAPE}")
+        elif name in VERBS:
+            self.problems.append(
+                f"{at}: `{name}` is a word of the command `groundswell queue`: choose another name"
+            )
         hours = self._judge(f"{at}.hours", lambda: self._terms.week(table.hours)) if table.hours else None
         return Queue(
             name=name,

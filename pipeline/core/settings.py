@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 RESERVED = {
     "GROUNDSWELL_HOME": "the folder with all state of this installation",
     "GROUNDSWELL_CONFIG": "the settings file, where `--config` names none",
+    "GROUNDSWELL_AS": "the name of whoever works on cases, where `--as` gives none",
     "GROUNDSWELL_CACHE": "the folder of downloaded servers, shared by all installations of a user",
     "GROUNDSWELL_MAVEN_MIRROR": "the base address of a Maven repository in place of the public one",
     "GROUNDSWELL_KAFKA_HEAP_MB": "megabytes of heap of the embedded Kafka",
