@@ -21,9 +21,6 @@ MAX_ROW = 1024 * 1024
 
 DELIMITERS = ",;\t|"
 
-# What may be read a second time before it is plain that the quotation marks are wrong throughout.
-_MOST_AGAIN = 64 * MAX_ROW
-
 
 class Row(Struct, frozen=True):
     """``line`` is where it begins, counted from 1."""
@@ -59,7 +56,6 @@ class Lines:
         self._text = text
         self._taken: list[str] = []
         self._again: deque[str] = deque()
-        self._cost = 0
         self._size = 0
 
     def __iter__(self) -> Lines:
@@ -120,10 +116,6 @@ class Lines:
     def only_first(self) -> None:
         """What was taken makes no row: all but its first line are given back."""
         del self._taken[:1]
-        self._cost += sum(map(len, self._taken))
-        if self._cost > _MOST_AGAIN:
-            line = self.number - len(self._taken)
-            raise ConfigError(f"{self.name}: the quotation marks do not match, see line {line}")
         self.give_back()
 
 
@@ -152,12 +144,10 @@ def csv_rows(lines: Lines, delimiter: str) -> Iterator[Row | Broken]:
 
 def _plain(error: Exception) -> str:
     said = str(error)
-    if "unexpected end" in said:
-        return "its quotation mark is not closed"
     if "field larger" in said:
         return f"a cell has more than {csv.field_size_limit():,} characters; is a quotation mark not closed?"
-    if "expected after" in said:
-        return "text follows a closing quotation mark; write quotation marks within a cell twice"
+    if "unexpected end" in said or "expected after" in said:
+        return "its quotation marks do not match: one is not closed, or one within a cell is not doubled"
     return said
 
 

@@ -10,6 +10,7 @@ import codecs
 import io
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, BinaryIO, TextIO, cast
@@ -54,9 +55,15 @@ class Source:
         self._copy: IO[bytes] | None = None
         if path == "-" or (Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir()):
             self._copy = TemporaryFile()  # noqa: SIM115 - closed by close
-            for chunk in self._chunks(open_stream(path)):
-                self._copy.write(chunk)
-        self.encoding = encoding_of(self._chunks(self._open()), self.name)
+            with closing(open_stream(path)) as stream:
+                for chunk in self._chunks(stream):
+                    self._copy.write(chunk)
+        try:
+            with closing(self._open()) as stream:
+                self.encoding = encoding_of(self._chunks(stream), self.name)
+        except Exception:
+            self.close()
+            raise
 
     def _open(self) -> BinaryIO:
         if self._copy is None:
@@ -70,8 +77,6 @@ class Source:
                 yield chunk
         except (OSError, EOFError, zstandard.ZstdError) as error:
             raise FatalError(f"{self.name} is damaged: {error}; nothing of it was taken") from None
-        finally:
-            stream.close()
 
     def text(self) -> TextIO:
         """The text from its start, with line ends as they stand; close it."""
