@@ -9,6 +9,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ from pipeline.app.producer import Producer, Record
 from pipeline.app.site import group
 from pipeline.app.topics import admin_client, ensure_topics
 from pipeline.core.customer import Account, Customer, encode_customer
+from pipeline.core.event import CustomerLink, Event, encode_event
+from pipeline.core.post import decode_post
+from pipeline.identity.directory import FOLDER, DirectoryReader
+from sinks.store import Store
 from testkit.installation import Installation, rows_of
 from testkit.waiting import until
 
@@ -55,6 +60,11 @@ class Company:
         self._producer.deliver(
             [Record(topic, post["id"].encode(), json.dumps(post).encode()) for post in made]
         )
+
+    def publish(self, event: Event) -> None:
+        """An event, as an enrich elsewhere would send it."""
+        topic = self.topics.events.name
+        self._producer.deliver([Record(topic, event.post.id.encode(), encode_event(event))])
 
     def settle(self, daemon: Daemon) -> None:
         """Waits until the customers have had their second look, and then all posts are worked off."""
@@ -107,6 +117,12 @@ def daemon(company: Company) -> Any:
     daemon = company.installation.daemon(*ROLES)
     yield daemon
     assert daemon.stop() == 0, company.installation.log()[-3000:]
+
+
+def page(installation: Installation, customer_id: str) -> Any:
+    """The customer in the index of customers, None where there is none."""
+    store = Store(installation.client, installation.settings.elasticsearch, "customers")
+    return store.get([customer_id]).get(customer_id)
 
 
 def posts_of(author: str, count: int, start: int = 0, **more: Any) -> list[dict[str, Any]]:
@@ -211,6 +227,42 @@ def test_a_customer_who_goes_while_their_posts_stream_in_is_linked_to_none(
     assert len(company.installation.documents()) == 3000
     assert company.links() == {}
     company.sound()
+
+
+def test_a_post_linked_elsewhere_by_an_older_directory_is_mended_by_the_second_look(
+    company: Company,
+) -> None:
+    """Another machine had the post in hand when the customer went; its event comes after the first look."""
+    installation = company.installation
+    installation.environ["GROUNDSWELL_DIRECTORY_SETTLE_SECONDS"] = "15"
+    daemon = installation.daemon(*ROLES)
+    company.books(ANN)
+    company.settle(daemon)
+    company.books(gone=["c1"])
+    reader = DirectoryReader(installation.home / FOLDER)
+    until(lambda: reader.customers() == 0, why="the directory has it")
+    until(
+        lambda: page(installation, "c1") is None, why="the first look is over: the index is written after it"
+    )
+    (sent,) = posts_of("ann", 1)
+    stale = Event(
+        post=decode_post(json.dumps({"text": "hello", **sent}).encode()),
+        customer=CustomerLink("c1", 0.95, ("handle",)),
+        index=f"{installation.prefix}-posts-undated",
+        version=0,
+        processed_at=datetime.now(UTC),
+    )
+    company.publish(stale)
+    until(lambda: company.links() == {"x:ann.0": "c1"}, limit=13, why="it is linked to who is gone")
+    company.settle(daemon)
+    assert company.links() == {}
+    company.sound()
+    # Told to end while changes wait for their second look, the role does not wait with them.
+    company.books(ANN)
+    until(lambda: page(installation, "c1") is not None, why="the first look is over")
+    reader.close()
+    assert daemon.stop() == 0
+    assert "are not confirmed in time" not in installation.log()
 
 
 @pytest.mark.parametrize("victim", ["directory", "enrich", "index"])
