@@ -96,13 +96,18 @@ class CustomerStage:
             try:
                 put = put_of(record)
             except RejectedError as error:
-                refused.append(refuse(record, error, "directory", self._topics, self._clock()))
+                refused.append(self._refuse(record, error))
                 continue
             newest[put.id] = put, len(record.value or b"") + 256
         for portion in _portions(list(newest.values())):
             self._patience.insist(lambda portion=portion: self._store.put(portion))  # type: ignore[misc]
         self._producer.deliver(refused)
         return len(records) - len(refused), len(refused)
+
+    def _refuse(self, record: Any, error: RejectedError) -> Record:
+        # All tombstones have one content; their keys tell them apart.
+        identity = (record.key or b"") + b"\0" + (record.value or b"")
+        return refuse(record, error, "directory", self._topics, self._clock(), identity=identity)
 
     def close(self) -> None:
         """Ends the thread; what still waits for Elasticsearch gives up and is read again next time."""

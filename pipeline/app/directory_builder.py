@@ -35,6 +35,9 @@ PORTION_SECONDS = 0.2
 # How often the directory is held against the ends of the topic.
 LOOK_SECONDS = 1.0
 _ANSWER_SECONDS = 10.0
+# A consumer that brings nothing for so long, with records to bring, is taken for dead: one of a topic that
+# was deleted and made anew under it may be.
+STALL_SECONDS = 10.0
 
 
 class _Goal(Struct, frozen=True):
@@ -70,7 +73,7 @@ class DirectoryBuilder:
         self._reached: dict[int, int] = {}
         self._goal: _Goal | None = None
         self._fresh_at: datetime | None = None
-        self._looked = float("-inf")
+        self._looked = self._moved = float("-inf")
         self._thread = threading.Thread(target=self._run, name="groundswell-directory", daemon=True)
 
     def start(self) -> None:
@@ -151,9 +154,14 @@ class DirectoryBuilder:
         )
 
     def _ends(self, consumer: Consumer) -> Ends:
-        """Partition to its first offset and the offset after its last."""
+        """Partition to its first offset and the offset after its last.
+
+        A topic that is not there is no topic without customers: somebody is about to make it anew.
+        """
         try:
             described = consumer.list_topics(self._topic, timeout=_ANSWER_SECONDS).topics[self._topic]
+            if described.error is not None or not described.partitions:
+                raise RetryableError(f"Kafka at {self._bootstrap} has no topic {self._topic}")
             return {
                 number: consumer.get_watermark_offsets(
                     TopicPartition(self._topic, number), timeout=_ANSWER_SECONDS, cached=False
@@ -178,6 +186,7 @@ class DirectoryBuilder:
             if error is None:
                 changes += _changes(message)
             self._reached[number] = max(self._reached.get(number, 0), offset + (error is None))
+            self._moved = time.monotonic()
         if changes:
             writer.apply(changes)
             self._applied = writer.positions()
@@ -199,12 +208,16 @@ class DirectoryBuilder:
                 if any(offset > ends.get(number, 0) for number, offset in self._reached.items()):
                     return False
                 self._goal = _Goal(at, ends)
+                self._moved = max(self._moved, time.monotonic() - LOOK_SECONDS)
         goal = self._goal
         if goal is not None and all(self._reached.get(n, 0) >= end for n, end in goal.ends.items()):
             writer.note_fresh(goal.at)
             self._fresh_at, self._goal = goal.at, None
             self._health.works("directory")
         self._tell_age(goal)
+        if self._goal is not None and time.monotonic() - self._moved > STALL_SECONDS:
+            log.warning("Kafka brings no customers, though there are some; asking anew")
+            return False
         return True
 
     def _tell_age(self, goal: _Goal | None) -> None:

@@ -17,7 +17,7 @@ from concurrent.futures import Future
 
 from msgspec import Struct
 
-from pipeline.app.meters import Meters
+from pipeline.app.health import Health
 from pipeline.app.patience import Patience
 from pipeline.app.posts_reader import PostsReader
 from pipeline.app.producer import Producer, Record
@@ -31,9 +31,9 @@ from pipeline.identity.directory import Change, DirectoryReader
 log = logging.getLogger("groundswell.relink")
 
 # Changes that one look takes together, and those that may wait for their looks. A waiting one is its keys,
-# some 500 bytes.
+# some 800 bytes.
 TOGETHER = 50_000
-MOST_WAITING = 250_000
+MOST_WAITING = 200_000
 _POLL_SECONDS = 0.1
 _SETTLING_SECONDS = 0.5
 # A second look that waits for longer is worth a line in the log.
@@ -73,16 +73,15 @@ class Ways(Struct, frozen=True):
 
 
 class Relinker:
-    """One a process. ``settle_seconds`` lie between the first look and the second, at least."""
+    """One a process. ``settle_seconds`` lie between the first look and the second, at least. ``over`` is
+    done when the thread has ended, with the failure that ended it."""
 
-    def __init__(
-        self, ways: Ways, settle_seconds: float, patience: Patience, meters: Meters, role: str
-    ) -> None:
+    def __init__(self, ways: Ways, settle_seconds: float, patience: Patience, health: Health) -> None:
         self._ways = ways
+        self.over: Future[None] = Future()
         self._settle_seconds = settle_seconds
         self._patience = patience
-        self._meters = meters
-        self._role = role
+        self._health = health
         self._turn = threading.Condition()
         self._ended = False
         self._new: deque[Work] = deque()
@@ -104,6 +103,8 @@ class Relinker:
         """Takes changes on; both looks of them are then due. The futures fail with what ends the thread."""
         work = Work(changes, Future(), Future())
         with self._turn:
+            if self.over.done():
+                raise FatalError("posts are no longer linked anew; the reason stands above")
             self._new.append(work)
             self._waiting += len(changes)
             self._turn.notify()
@@ -125,6 +126,7 @@ class Relinker:
                 if works := self._next():
                     self._look_first(works)
                 self._look_second()
+            raise FatalError("told to end")
         except Exception as error:
             self._fail(error)
         finally:
@@ -133,11 +135,13 @@ class Relinker:
 
     def _fail(self, error: Exception) -> None:
         with self._turn:
+            if self._ended:
+                self.over.set_result(None)
+            else:
+                self.over.set_exception(error)
             works = [*self._new, *(work for due in self._due for work in due.works)]
             if self._settling is not None:
                 works += self._settling[1].works
-        if not self._ended:
-            log.error("posts are no longer linked anew: %s", error)
         for future in (future for work in works for future in (work.first, work.second)):
             if not future.done():
                 future.set_exception(error)
@@ -223,7 +227,7 @@ class Relinker:
         for query in queries(targets):
             self._patience.insist(lambda query=query: self._send(query, targets, sent))  # type: ignore[misc]
             self._stop_if_ended()
-        self._meters.count(RELINKED, len(sent), self._role, which)
+        self._health.meters.count(RELINKED, len(sent), self._health.role, which)
         return len(sent)
 
     def _send(self, query: Mapping[str, object], targets: Targets, sent: set[bytes]) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -156,29 +157,40 @@ async def _directory(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     )
     client = elastic.client_for(site.settings.elasticsearch, elasticsearch_url(site.settings, site.home))
     # By their topics; each is begun with what it needs of the role.
+    relinker = _relinker(site, topics, producer, builder, client)
+    index = _customer_index(site, topics, producer, client)
     stages: dict[str, Stage] = {
-        topics.customers.name: _customers(site, topics, producer, builder, client),
+        topics.customers.name: DirectoryStage(index, relinker),
         topics.authors.name: AuthorStage(
             AuthorMemory(client, site.settings.elasticsearch, now), site.patience("elasticsearch")
         ),
     }
     builder.start()
+    relinker.start()
     ending = asyncio.Event()
-    watch = asyncio.ensure_future(_either(stop, builder, ending))
+    watch = asyncio.ensure_future(_either(stop, (builder.over, relinker.over), ending))
     try:
         await _work(site, "directory", stages, producer, ending, in_hand={topics.customers.name: IN_HAND})
     finally:
         watch.cancel()
         await asyncio.to_thread(builder.end)
+        await asyncio.to_thread(relinker.end)
         client.close()
     builder.over.result()
+    relinker.over.result()
 
 
-def _customers(
+def _customer_index(site: Site, topics: Topics, producer: Producer, client: Elasticsearch) -> Stage:
+    """What writes the customers' index; the relinker prepares it before any batch comes there."""
+    store = Store(client, site.settings.elasticsearch, customer_stage.KIND)
+    return customer_stage.CustomerStage(store, producer, topics, now, site.patience("elasticsearch"))
+
+
+def _relinker(
     site: Site, topics: Topics, producer: Producer, builder: DirectoryBuilder, client: Elasticsearch
-) -> Stage:
-    """The stage of the customers topic."""
-    settings, role = site.settings, "directory"
+) -> Relinker:
+    """What has posts linked anew, not yet started."""
+    settings = site.settings
     store = Store(client, settings.elasticsearch, customer_stage.KIND)
     ways = Ways(
         prepare=store.prepare,
@@ -191,16 +203,13 @@ def _customers(
         posts_topic=topics.posts.name,
     )
     patience = site.patience("elasticsearch")
-    relinker = Relinker(ways, settings.directory.settle_seconds, patience, site.health.meters, role)
-    relinker.start()
-    index = customer_stage.CustomerStage(store, producer, topics, now, site.patience("elasticsearch"))
-    return DirectoryStage(index, relinker)
+    return Relinker(ways, settings.directory.settle_seconds, patience, site.health)
 
 
-async def _either(stop: asyncio.Event, builder: DirectoryBuilder, ending: asyncio.Event) -> None:
-    """Sets ``ending`` when the role is told to stop, or cannot go on for want of its builder."""
+async def _either(stop: asyncio.Event, overs: Iterable[Future[None]], ending: asyncio.Event) -> None:
+    """Sets ``ending`` when the role is told to stop, or cannot go on for want of one of its threads."""
     stopping = asyncio.ensure_future(stop.wait())
-    ends: set[asyncio.Future[Any]] = {stopping, asyncio.wrap_future(builder.over)}
+    ends: set[asyncio.Future[Any]] = {stopping, *map(asyncio.wrap_future, overs)}
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     ending.set()
