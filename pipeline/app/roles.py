@@ -86,7 +86,7 @@ async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     prefix = site.settings.elasticsearch.prefix
     patience = site.patience("kafka")
     stage = EnrichStage(
-        build_chain(site.settings),
+        build_chain(site.settings, site.home),
         producer,
         topics,
         prefix=prefix,

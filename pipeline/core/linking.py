@@ -100,7 +100,9 @@ def key(kind: KeyKind, normal: str) -> bytes:
 def account_key(source: str, account_id: str) -> bytes:
     """The key of an account by its id, with or without its source before it."""
     name = canonical_source(source)
-    bare = account_id.removeprefix(f"{source}:").removeprefix(f"{name}:")
+    if account_id.startswith(f"{name}:"):
+        return key("account", account_id)
+    bare = account_id.removeprefix(f"{source}:")
     return key("account", f"{name}:{bare}")
 
 

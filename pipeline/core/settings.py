@@ -211,7 +211,7 @@ class EnrichSettings(Struct, frozen=True, kw_only=True):
 
     steps: Annotated[
         tuple[Step, ...], Meta(description="The enrichers that run, in this order; each names its module.")
-    ] = ("language", "sentiment", "entities", "complaint")
+    ] = ("language", "sentiment", "entities", "complaint", "contacts", "customer", "route")
 
     def __post_init__(self) -> None:
         if len(set(self.steps)) < len(self.steps):

@@ -60,12 +60,18 @@ class Held:
         self._open(write)
 
     def _open(self, write: bool) -> None:
+        if (self.path / DATA).stat().st_size == 0:
+            raise lmdb.InvalidError(str(self.path))
         self.write = write
         self.env = open_file(self.path, write=write)
-        self.keys, self.customers, self.meta = (
-            self.env.open_db(name, create=False, dupsort=name == b"keys", dupfixed=name == b"keys")
-            for name in TABLES
-        )
+        try:
+            self.keys, self.customers, self.meta = (
+                self.env.open_db(name, create=False, dupsort=name == b"keys", dupfixed=name == b"keys")
+                for name in TABLES
+            )
+        except BaseException:
+            self.env.close()
+            raise
 
     @contextmanager
     def read(self) -> Iterator[Any]:
