@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +68,10 @@ class Reckoner:
 
     def __init__(self, installation: Installation) -> None:
         self._environ = installation.environ
-        self._log = (installation.home / "reckoner.log").open("ab")
         self.start()
 
     def start(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", ROLE], env=self._environ, stderr=self._log, stdout=self._log
-        )
+        self.process = subprocess.Popen([sys.executable, "-c", ROLE], env=self._environ)
 
     def kill(self) -> None:
         self.process.kill()
@@ -82,11 +79,15 @@ class Reckoner:
 
     def stop(self) -> int:
         self.process.terminate()
-        try:
-            return self.process.wait(60)
-        finally:
-            self.kill()
-            self._log.close()
+        return self.process.wait(60)
+
+
+@pytest.fixture
+def reckoner(installation: Installation) -> Iterator[Reckoner]:
+    """A started one; ended with the test at the latest."""
+    started = Reckoner(installation)
+    yield started
+    started.kill()
 
 
 def unreckoned(installation: Installation) -> int:
@@ -131,10 +132,11 @@ def stream(posts: Posts, tmp_path: Path, seed: int) -> tuple[Path, dict[str, str
     return file, expected.texts, expected.stubs
 
 
-def test_twice_through_everything(installation: Installation, posts: Posts, tmp_path: Path) -> None:
+def test_twice_through_everything(
+    installation: Installation, reckoner: Reckoner, posts: Posts, tmp_path: Path
+) -> None:
     file, texts, stubs = stream(posts, tmp_path, seed=11)
     daemon = installation.daemon("enrich", "index")
-    reckoner = Reckoner(installation)
     rounds = []
     for _ in range(2):
         sent = installation.command("replay", str(file))
@@ -156,9 +158,8 @@ def test_twice_through_everything(installation: Installation, posts: Posts, tmp_
     assert check(installation, texts) == rounds[0]
 
 
-def test_who_deletes_all_is_forgotten(installation: Installation, tmp_path: Path) -> None:
+def test_who_deletes_all_is_forgotten(installation: Installation, reckoner: Reckoner) -> None:
     daemon = installation.daemon("enrich", "index")
-    reckoner = Reckoner(installation)
     post = b'{"id": "x:%d", "text": "hello", "author": {"id": "x:%s"}}\n'
     lines = b"".join(post % pair for pair in [(1, b"ann"), (2, b"ann"), (3, b"bo")])
     assert installation.command("replay", "-", stdin=lines).returncode == 0
@@ -172,12 +173,14 @@ def test_who_deletes_all_is_forgotten(installation: Installation, tmp_path: Path
 
 @pytest.mark.parametrize("victim", ["index", "reckoner"])
 def test_a_death_changes_nothing(
-    installation: Installation, posts: Posts, tmp_path: Path, victim: str
+    installation: Installation, reckoner: Reckoner, posts: Posts, tmp_path: Path, victim: str
 ) -> None:
     file, texts, _ = stream(posts, tmp_path, seed=len(victim))
     daemon = installation.daemon("enrich", "index")
-    reckoner = Reckoner(installation)
-    until(lambda: installation.role_pid("index") is not None, why="the daemon is up")
+    first = b'{"id": "x:first", "text": "hello", "author": {"id": "x:first"}}\n'
+    assert installation.command("replay", "-", stdin=first).returncode == 0
+    until(lambda: "x:first" in authors(installation), why="both are at work")
+    texts["x:first"] = "hello"
     replay = installation.start("replay", "--rate", RATE, str(file))
     until(lambda: len(authors(installation)) > 100, why="authors are remembered")
     assert replay.poll() is None, "the death must fall into the middle of the stream"
