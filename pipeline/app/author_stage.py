@@ -61,6 +61,8 @@ class _Waiting(Struct, eq=False):
 class AuthorStage:
     """Takes batches of the authors topic; one instance a process."""
 
+    in_hand = 16
+
     def __init__(
         self,
         memory: AuthorMemory,

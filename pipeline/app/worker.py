@@ -33,7 +33,11 @@ STOP_SECONDS = 30
 
 
 class Stage(Protocol):
-    """What a role does with a batch."""
+    """What a role does with a batch.
+
+    A stage that works on many small batches at once says with an attribute ``in_hand`` how many it may have;
+    for all others it is what the settings say.
+    """
 
     async def begin(self, batch: RecordBatch) -> asyncio.Future[tuple[int, int]]:
         """Takes the batch on; the future is done, with (applied, rejected), once all of it is safe."""
@@ -71,7 +75,11 @@ class Worker:
         self._health = state
         self._meters = state.meters
         self._home = home
-        self._slots = asyncio.Semaphore(settings.engine.in_flight_batches)
+        # For each topic its own: a topic that is in no hurry must not keep the others waiting.
+        self._slots = {
+            topic: asyncio.Semaphore(getattr(stage, "in_hand", settings.engine.in_flight_batches))
+            for topic, stage in stages.items()
+        }
         self._in_hand: set[asyncio.Task[None]] = set()
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._app = self._faust(bootstrap)
@@ -122,7 +130,7 @@ class Worker:
         try:
             batch_driver.take(batch)
             self._meters.count(RECORDS_IN, len(batch.records), self._role.name)
-            await self._slots.acquire()
+            await self._slots[batch.topic].acquire()
             began = time.monotonic()
             done = await self._stages[batch.topic].begin(batch)
         except Exception as error:
@@ -142,7 +150,7 @@ class Worker:
             self._end(error)
             return
         batch_driver.confirm(batch)
-        self._slots.release()
+        self._slots[batch.topic].release()
         name = self._role.name
         self._meters.observe(BATCH_SECONDS, time.monotonic() - began, name)
         self._meters.count(RECORDS_OUT, applied, name, "applied")
