@@ -79,7 +79,7 @@ def _say(line: str) -> None:
 
 def _measure(installation: Installation, file: Path, expected: Expected) -> dict[str, Any]:
     figures: dict[str, Any] = {}
-    daemon = installation.daemon("enrich", "index")
+    daemon = installation.daemon("enrich", "index", "directory")
     while installation.role_pid("index") is None:
         time.sleep(0.1)
     for name in ("first", "second"):

@@ -22,19 +22,23 @@ from sinks._client import answering, client_for, request
 from sinks._document import encode
 from sinks._locate import Locator
 from sinks._outcome import Outcome, Verdict
+from sinks._reading import Stored, post_of, stored_of
 from sinks._template import drop, generation, prepare, shipped
 
 __all__ = [
     "SETTINGS",
     "ElasticSink",
+    "Stored",
     "answering",
     "build",
     "client_for",
     "drop",
     "encode",
+    "post_of",
     "prepare",
     "request",
     "shipped",
+    "stored_of",
 ]
 
 SETTINGS = ElasticsearchSettings

@@ -6,11 +6,11 @@ running daemon: what is still on its way counts as in flight.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from msgspec import Struct
 
+from pipeline.core.newest import lifted
 from pipeline.core.version import is_deletion
 
 
@@ -49,27 +49,25 @@ class Ledger(Struct):
 
 
 class Taken:
-    """The posts topic, as far as it is to be accounted for: fed record by record."""
+    """The posts topic, as far as it is to be accounted for: fed record by record, those of an id in order."""
 
     def __init__(self) -> None:
         self.records = 0
         self.in_flight = 0
-        self.newest: dict[str, int] = {}
         self.waiting: set[str] = set()
         self.refused: dict[str, str] = {}
         self.refusals = 0
-        self._seen: Counter[tuple[str, int]] = Counter()
+        self.arrivals: dict[str, list[int]] = {}
 
     def enter(self, post_id: str, version: int, *, in_flight: bool) -> None:
-        """One record that is a valid post; ``in_flight`` when the enrich role has not confirmed it."""
+        """One record that is a valid post, by the version that the record itself gives it; ``in_flight``
+        when the enrich role has not confirmed it."""
         self.records += 1
         if in_flight:
             self.in_flight += 1
             self.waiting.add(post_id)
             return
-        self._seen[post_id, version] += 1
-        if version > self.newest.get(post_id, -1):
-            self.newest[post_id] = version
+        self.arrivals.setdefault(post_id, []).append(version)
 
     def enter_invalid(self, rejection_id: str, origin: str, *, in_flight: bool) -> None:
         """One record that no post can be read from; a rejection of that id must exist."""
@@ -80,15 +78,37 @@ class Taken:
         self.refusals += 1
         self.refused[rejection_id] = origin
 
-    @property
-    def states(self) -> Iterable[tuple[str, int]]:
-        """Each distinct id and version, once."""
-        return self._seen.keys()
 
-    @property
-    def duplicates(self) -> int:
-        """How many records repeat an id and version."""
-        return sum(self._seen.values()) - len(self._seen)
+class States(Struct):
+    """The states of one post, each once: those that were rejected, and those that enrich published or
+    passed over, under the versions that it gave them. ``newest`` is the newest of these, -1 where none is."""
+
+    rejected: set[int]
+    versions: set[int]
+    newest: int
+
+
+def states_of(
+    post_id: str, arrivals: Sequence[int], unpublished: Set[tuple[str, int]], emitted: int
+) -> States:
+    """What enrich made of a post's records, in their order: see :func:`pipeline.core.newest.lifted`.
+
+    ``unpublished`` are the states that enrich refused; ``emitted`` is the post's newest in the
+    log, -1 where it has none. Its operation may come of a re-link that the posts topic no longer holds.
+    """
+    found = States(rejected=set(), versions=set(), newest=-1)
+    published = 0
+    if emitted >= 0 and all(version >> 8 != emitted >> 8 for version in arrivals):
+        published = emitted
+    for arrived in arrivals:
+        if (post_id, arrived) in unpublished:
+            found.rejected.add(arrived)
+            continue
+        version = lifted(arrived, published)
+        published = max(published, version)
+        found.versions.add(version)
+        found.newest = max(found.newest, version)
+    return found
 
 
 class Emitted:
@@ -113,11 +133,13 @@ class Emitted:
 class Refusals(Struct):
     """What stands in the rejected topic: ids of rejections, and which states of which posts they are of.
 
-    ``before`` holds the ids of those that were refused on the way into the posts topic.
+    ``unpublished`` holds those of the states that enrich refused, ``before`` the ids of those that were
+    refused on the way into the posts topic.
     """
 
     ids: set[str]
     states: set[tuple[str, int]]
+    unpublished: set[tuple[str, int]]
     before: set[str]
 
 
@@ -128,7 +150,6 @@ def balance(
     ledger = Ledger(
         records=taken.records,
         in_flight=taken.in_flight,
-        duplicates=taken.duplicates,
         rejected=taken.refusals,
         refused_before=len(refusals.before),
     )
@@ -137,29 +158,31 @@ def balance(
         for rejection_id, origin in taken.refused.items()
         if rejection_id not in refusals.ids
     ]
-    for post_id, version in taken.states:
-        _settle(ledger, post_id, version, (taken, emitted, refusals, documents), findings)
+    for post_id, arrivals in taken.arrivals.items():
+        newest = emitted.newest.get(post_id, -1)
+        states = states_of(post_id, arrivals, refusals.unpublished, newest)
+        ledger.rejected += len(states.rejected)
+        ledger.duplicates += len(arrivals) - len(states.rejected) - len(states.versions)
+        waits = post_id in emitted.waiting or post_id in taken.waiting
+        for version in states.versions:
+            if (post_id, version) in refusals.states:
+                ledger.rejected += 1
+            elif waits:
+                ledger.in_flight += 1
+            elif version < max(states.newest, newest):
+                ledger.superseded += 1
+            else:
+                _settle(ledger, post_id, version, (newest, documents.get(post_id)), findings)
     findings += _between_log_and_index(emitted, refusals, documents)
     return ledger, findings
 
 
 def _settle(
-    ledger: Ledger,
-    post_id: str,
-    version: int,
-    stores: tuple[Taken, Emitted, Refusals, Mapping[str, Document]],
-    findings: list[Finding],
+    ledger: Ledger, post_id: str, version: int, stores: tuple[int, Document | None], findings: list[Finding]
 ) -> None:
-    """Books one state of one post."""
-    taken, emitted, refusals, documents = stores
-    document = documents.get(post_id)
-    if (post_id, version) in refusals.states:
-        ledger.rejected += 1
-    elif post_id in emitted.waiting or post_id in taken.waiting:
-        ledger.in_flight += 1
-    elif version < max(taken.newest[post_id], emitted.newest.get(post_id, -1)):
-        ledger.superseded += 1
-    elif emitted.newest.get(post_id) != version:
+    """Books the newest state of one post, held against its newest in the log and its document."""
+    newest, document = stores
+    if newest != version:
         ledger.lost += 1
         findings.append(Finding(post_id, f"version {version} was taken in but never became an event"))
     elif document is None or document.version < version:

@@ -16,8 +16,9 @@ from pipeline.app.site import group
 from pipeline.app.topics import Topics, admin_client, topics_of
 from pipeline.core.errors import RejectedError
 from pipeline.core.event import decode_event
+from pipeline.core.headers import operation_of
 from pipeline.core.post import decode_post
-from pipeline.core.rejection import Rejection, Strike, payload_of, rejection_id
+from pipeline.core.rejection import Rejection, Strike, identity_under, payload_of, rejection_id
 from pipeline.core.settings import Settings
 from pipeline.core.version import version_of
 
@@ -63,13 +64,14 @@ class Auditor(Struct, frozen=True):
         for portion in read_topic(self.bootstrap, topics.posts.name):
             for record in portion:
                 in_flight = record.offset >= progress[record.partition].committed
-                raw = record.value or b""
+                raw, operation = record.value or b"", operation_of(record.headers)
                 try:
                     post = decode_post(raw)
-                    taken.enter(post.id, version_of(post), in_flight=in_flight)
+                    taken.enter(post.id, version_of(post, operation), in_flight=in_flight)
                 except RejectedError:
                     origin = f"{topics.posts.name}-{record.partition}-{record.offset}"
-                    taken.enter_invalid(rejection_id("enrich", raw), origin, in_flight=in_flight)
+                    refused = rejection_id("enrich", identity_under(raw, operation))
+                    taken.enter_invalid(refused, origin, in_flight=in_flight)
         return taken
 
     def _emitted(self, topics: Topics, progress: Mapping[int, Span]) -> Emitted:
@@ -95,7 +97,7 @@ class Auditor(Struct, frozen=True):
                 struck[entry.id] = max(entry.offset, struck.get(entry.id, -1))
             else:
                 newest[entry.id] = offset, entry.stage, _state_of(entry)
-        refusals = Refusals(ids=set(), states=set(), before=set())
+        refusals = Refusals(ids=set(), states=set(), unpublished=set(), before=set())
         for id, (offset, stage, state) in newest.items():
             if offset <= struck.get(id, -1):
                 continue
@@ -104,6 +106,8 @@ class Auditor(Struct, frozen=True):
                 refusals.before.add(id)
             elif state is not None:
                 refusals.states.add(state)
+                if stage == "enrich":
+                    refusals.unpublished.add(state)
         return refusals
 
     def _documents(self) -> tuple[dict[str, Document], list[Finding]]:
@@ -120,7 +124,7 @@ class Auditor(Struct, frozen=True):
 
 def _state_of(rejection: Rejection) -> tuple[str, int] | None:
     """Id and version of the post that was refused; None where the payload was not even a post."""
-    if rejection.cut:
+    if rejection.cut or rejection.stage == "directory":
         return None
     raw = payload_of(rejection)
     try:
@@ -130,4 +134,4 @@ def _state_of(rejection: Rejection) -> tuple[str, int] | None:
         post = decode_post(raw)
     except RejectedError:
         return None
-    return post.id, version_of(post)
+    return post.id, version_of(post, rejection.operation)

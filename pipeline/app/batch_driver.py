@@ -172,6 +172,11 @@ def take(batch: RecordBatch) -> None:
     batch.entry.taken = True
 
 
+def let_go(batch: RecordBatch) -> None:
+    """What is left to do of the batch takes long and may be done again: no rebalance or stop waits for it."""
+    batch.entry.taken = False
+
+
 def confirm(batch: RecordBatch) -> None:
     """All records of the batch are safe elsewhere; their offsets may be committed. Event loop only."""
     batch.lane.confirm(batch.entry)

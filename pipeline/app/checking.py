@@ -33,13 +33,14 @@ class Looked(Struct, frozen=True):
     problems: tuple[str, ...] = ()
 
 
-def look_at(settings: Settings) -> list[Looked]:
+def look_at(settings: Settings, home: Path | None = None) -> list[Looked]:
     """Connectors' tables, enrichers with the files that they read, the rules and their tests.
 
+    ``home`` is the installation's folder, for enrichers that read what is kept there.
     A fault in the file of rules is told of the enrichers and of the rules in the same words.
     """
     looked = [_connector(settings, name) for name in settings.connectors]
-    looked.append(_enrichers(settings))
+    looked.append(_enrichers(settings, home))
     try:
         path = rules_file(settings)
     except ConfigError as error:
@@ -79,9 +80,9 @@ def _connector(settings: Settings, name: str) -> Looked:
     return Looked("connector", name, str(kind))
 
 
-def _enrichers(settings: Settings) -> Looked:
+def _enrichers(settings: Settings, home: Path | None) -> Looked:
     """The chain, and the tables of enrichers that are no steps of it."""
-    built, problems = build_steps(settings)
+    built, problems = build_steps(settings, home)
     if not problems:
         try:
             Chain(built)

@@ -89,8 +89,8 @@ def pipeline(
             GROUNDSWELL_HOME=str(home),
             GROUNDSWELL_CONFIG=str(home / SETTINGS_FILE),
         )
-        daemon = Daemon(log, roles=("enrich", "index"), environ=environ)
-        announce(f"starting the daemon: enrich and index (log: {log})")
+        daemon = Daemon(log, roles=("enrich", "index", "directory"), environ=environ)
+        announce(f"starting the daemon: enrich, index and directory (log: {log})")
         daemon.start()
         try:
             yield bootstrap, client, daemon

@@ -12,21 +12,34 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from pipeline.app.batch_driver import RecordBatch
 from pipeline.app.changes import as_record
+from pipeline.app.directory_gate import Gate, OpenGate
 from pipeline.app.producer import Producer, Record, too_big
 from pipeline.app.refusal import refuse
 from pipeline.app.topics import Topics
 from pipeline.core.errors import RejectedError
 from pipeline.core.event import encode_event
+from pipeline.core.headers import operation_of
 from pipeline.core.ledger import Lane
 from pipeline.core.newest import Newest
 from pipeline.core.post import Post, decode_post
-from pipeline.core.process import Chain
+from pipeline.core.process import Chain, Outcome
+from pipeline.core.rejection import identity_under
 from pipeline.core.version import version_of
 
 Counts = tuple[int, int]
 """How many records of a batch are dealt with, and how many were rejected."""
+
+
+class _Source(Struct, frozen=True):
+    """A record as fetched, and the operation that its headers tell."""
+
+    record: Any
+    operation: int
 
 
 class EnrichStage:
@@ -41,6 +54,7 @@ class EnrichStage:
         prefix: str,
         clock: Callable[[], datetime],
         load: Callable[[int], Newest],
+        gate: Gate | None = None,
     ) -> None:
         self._chain = chain
         self._load = load
@@ -49,6 +63,7 @@ class EnrichStage:
         self._topics = topics
         self._prefix = prefix
         self._clock = clock
+        self._gate = gate or OpenGate()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="groundswell-enrich")
 
     async def begin(self, batch: RecordBatch) -> asyncio.Future[Counts]:
@@ -64,6 +79,7 @@ class EnrichStage:
         return asyncio.ensure_future(finish())
 
     def _work(self, batch: RecordBatch) -> tuple[Future[None], Counts]:
+        self._gate.wait(batch.records)
         records, counts = self.results(batch.records, self._newest(batch))
         return self._producer.send(records), counts
 
@@ -79,43 +95,67 @@ class EnrichStage:
         """The records to send for what was fetched of a partition: of each an event, or a rejection, or
         nothing where a newer state of the post is out already."""
         now = self._clock()
-        posts: list[Post] = []
-        sources: list[Any] = []
         refused: list[Record] = []
-        changes: list[Record] = []
+        posts: list[Post] = []
+        sources: list[_Source] = []
         for record in fetched:
+            source = _Source(record, operation_of(record.headers))
             try:
                 post = decode_post(record.value or b"")
             except RejectedError as error:
-                refused.append(refuse(record, error, "enrich", self._topics, now))
+                refused.append(self._refuse(source, error, now))
                 continue
-            if newest.admits(post.id, version_of(post)):
+            version = version_of(post, source.operation)
+            if newest.admits(post.id, newest.lift(post.id, version)):
                 posts.append(post)
-                sources.append(record)
-        observed = [datetime.fromtimestamp(record.timestamp / 1000, UTC) for record in sources]
-        outcomes = self._chain.process(posts, observed, prefix=self._prefix, now=now)
+                sources.append(source)
+        outcomes = self._chain.process(
+            posts,
+            [datetime.fromtimestamp(source.record.timestamp / 1000, UTC) for source in sources],
+            prefix=self._prefix,
+            now=now,
+            operations=[source.operation for source in sources],
+        )
         events: list[Record] = []
-        for outcome, record in zip(outcomes, sources, strict=True):
-            if isinstance(outcome, RejectedError):
-                refused.append(refuse(record, outcome, "enrich", self._topics, now))
+        changes: list[Record] = []
+        for outcome, source in zip(outcomes, sources, strict=True):
+            try:
+                sent = self._publishable(outcome, newest)
+            except RejectedError as error:
+                refused.append(self._refuse(source, error, now))
                 continue
-            key, value = outcome.post.id.encode(), encode_event(outcome)
-            if too_big(key, value):
-                too_long = RejectedError(
-                    f"its event has {len(value)} bytes, more than a topic takes", "too_big"
-                )
-                refused.append(refuse(record, too_long, "enrich", self._topics, now))
+            if sent is None:
                 continue
-            # Once more, for the batch itself may hold the newer state; and only now, for a state that
-            # was rejected must not stand in the way of the one before it.
-            if not newest.admits(outcome.post.id, outcome.version):
-                continue
-            if newest.note(outcome.post.id, outcome.version):
-                changes.append(as_record(outcome.post.id, outcome.version, self._topics))
-            events.append(Record(self._topics.events.name, key, value))
+            post_id, version, record = sent
+            if newest.note(post_id, version):
+                changes.append(as_record(post_id, version, self._topics))
+            events.append(record)
         return changes + events + refused, (len(fetched) - len(refused), len(refused))
+
+    def _publishable(self, outcome: Outcome, newest: Newest) -> tuple[str, int, Record] | None:
+        """Id, version and event to publish, None where a newer state is out; raises the RejectedError of
+        a refusal."""
+        if isinstance(outcome, RejectedError):
+            raise outcome
+        post_id = outcome.post.id
+        # Only now, for a state that was rejected must lift no other and stand in no other's way; and once
+        # more, for the batch itself may hold the newer state or the re-link.
+        version = newest.lift(post_id, outcome.version)
+        event = outcome if version == outcome.version else replace(outcome, version=version)
+        key, value = post_id.encode(), encode_event(event)
+        if too_big(key, value):
+            raise RejectedError(f"its event has {len(value)} bytes, more than a topic takes", "too_big")
+        if not newest.admits(post_id, version):
+            return None
+        return post_id, version, Record(self._topics.events.name, key, value)
+
+    def _refuse(self, source: _Source, error: RejectedError, now: datetime) -> Record:
+        record, operation = source.record, source.operation
+        identity = identity_under(record.value or b"", operation)
+        return refuse(record, error, "enrich", self._topics, now, identity=identity, operation=operation)
 
     def close(self) -> None:
         """Ends the thread; a batch that Kafka does not take now is enriched again next time."""
+        self._gate.end()
         self._producer.abandon()
         self._thread.shutdown()

@@ -14,8 +14,8 @@ from pipeline.app.meters import Meters
 from pipeline.core.errors import ConfigError
 from pipeline.core.metrics import READY
 
-ROLES = ("collect", "enrich", "index")
-"""The roles of the daemon, in the order of the way of a post."""
+ROLES = ("collect", "enrich", "index", "directory")
+"""The roles of the daemon: those on the way of a post in its order, then the one that knows the customers."""
 
 
 class Health:

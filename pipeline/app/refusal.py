@@ -13,7 +13,14 @@ from pipeline.core.rejection import Rejection, Stage, encode_rejection, reject
 
 
 def refuse(  # noqa: PLR0913 - each is a column of the rejection
-    record: Any, error: RejectedError, stage: Stage, topics: Topics, now: datetime, *, identity: bytes = b""
+    record: Any,
+    error: RejectedError,
+    stage: Stage,
+    topics: Topics,
+    now: datetime,
+    *,
+    identity: bytes = b"",
+    operation: int = 0,
 ) -> Record:
     """What to send for a consumed ``record`` (an aiokafka ConsumerRecord) that ``error`` refused.
 
@@ -28,6 +35,7 @@ def refuse(  # noqa: PLR0913 - each is a column of the rejection
         # Our own keys are ids and no longer; a stranger's could make the rejection outgrow a record.
         key=(record.key or b"")[:MAX_ID_BYTES].decode("utf-8", "replace"),
         identity=identity,
+        operation=operation,
     )
     return as_record(rejection, topics)
 

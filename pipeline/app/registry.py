@@ -9,6 +9,7 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, cast
 
@@ -83,15 +84,19 @@ def _connector(name: str, table: Mapping[str, Any]) -> tuple[ModuleType, Any]:
     return module, convert_table(module.SETTINGS, table, path)
 
 
-def build_chain(settings: Settings) -> Chain:
-    """The chain of ``enrich.steps``, each with its own table. ConfigError with the problems of all steps."""
-    built, problems = build_steps(settings)
+def build_chain(settings: Settings, home: Path | None = None) -> Chain:
+    """The chain of ``enrich.steps``, each with its own table. ConfigError with the problems of all steps.
+
+    ``home`` is the installation's folder, for steps that read what is kept there; without it they find
+    nothing.
+    """
+    built, problems = build_steps(settings, home)
     if problems:
         raise ConfigError("\n".join(problems))
     return Chain(built)
 
 
-def build_steps(settings: Settings) -> tuple[list[tuple[str, Enricher]], list[str]]:
+def build_steps(settings: Settings, home: Path | None = None) -> tuple[list[tuple[str, Enricher]], list[str]]:
     """The enrichers of ``enrich.steps`` by name, as far as they can be built, and what hinders the rest.
 
     A table ``[enrichers.NAME]`` of an enricher that is not among the steps is left alone, one of no
@@ -110,7 +115,10 @@ def build_steps(settings: Settings) -> tuple[list[tuple[str, Enricher]], list[st
             problems.append(f"enrich.steps[{position}]: {error}")
             continue
         try:
-            built.append((step, module.build(read_table(module, settings.enrichers, "enrichers", step))))
+            table = read_table(module, settings.enrichers, "enrichers", step)
+            if home is not None and hasattr(module, "at_home"):
+                table = module.at_home(table, home)
+            built.append((step, module.build(table)))
         except ConfigError as error:
             problems.append(str(error))
     return built, problems

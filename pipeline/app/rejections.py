@@ -11,6 +11,7 @@ from pipeline.app.producer import Producer, Record
 from pipeline.app.topics import Topics
 from pipeline.core.errors import RejectedError
 from pipeline.core.event import decode_event
+from pipeline.core.headers import OPERATION
 from pipeline.core.post import decode_post, encode_post
 from pipeline.core.rejection import (
     STRIKE,
@@ -21,6 +22,7 @@ from pipeline.core.rejection import (
     encode_strike,
     payload_of,
 )
+from pipeline.core.version import unpack
 
 
 class Standing(Struct, frozen=True):
@@ -103,8 +105,13 @@ def _strike(entry: Standing, topics: Topics) -> Record:
 def _second_try(rejection: Rejection, topics: Topics) -> Record:
     if rejection.cut:
         raise RejectedError("its payload was too big to be kept whole; replay it from its source")
-    raw = payload_of(rejection)
+    if rejection.stage == "directory":
+        raise RejectedError("customers are mended in their file: import it again")
+    raw, operation = payload_of(rejection), rejection.operation
     if rejection.stage == "index":
         # Through enrich once more, which knows whether a newer state of the post is out by now.
-        raw = encode_post(decode_event(raw).post)
-    return Record(topics.posts.name, decode_post(raw).id.encode(), raw)
+        event = decode_event(raw)
+        raw, operation = encode_post(event.post), unpack(event.version)[1]
+    key = decode_post(raw).id.encode()
+    # The same state under the same version, or the audit would miss the refused one.
+    return Record(topics.posts.name, key, raw, ((OPERATION, str(operation)),) if operation else ())

@@ -10,27 +10,43 @@ import logging
 import signal
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from pipeline.app import health
+from elasticsearch import Elasticsearch
+
+from pipeline.app import author_stage, customer_stage, health
 from pipeline.app.author_marks import AuthorMarks
+from pipeline.app.author_memory import AuthorMemory
 from pipeline.app.changes import load
 from pipeline.app.collectors import Collectors
 from pipeline.app.configuration import elasticsearch_url
 from pipeline.app.cursors import CursorStore
+from pipeline.app.customer_changes import customers_of
+from pipeline.app.directory_builder import DirectoryBuilder
+from pipeline.app.directory_gate import DirectoryGate, Gate, OpenGate
+from pipeline.app.directory_stage import IN_HAND, DirectoryStage
 from pipeline.app.enrich_stage import EnrichStage
 from pipeline.app.health import Health
 from pipeline.app.index_stage import IndexStage
 from pipeline.app.meters import Meters
+from pipeline.app.posts_reader import PostsReader
 from pipeline.app.producer import Producer
 from pipeline.app.registry import build_chain
+from pipeline.app.relinker import Relinker, Ways
+from pipeline.app.settling import Settling
 from pipeline.app.site import Site, group, now
 from pipeline.app.topics import Topics, ensure_topics
 from pipeline.app.worker import Role, Stage, Worker
 from pipeline.core.errors import FatalError
 from pipeline.core.settings import Settings
+from pipeline.identity.directory import FOLDER, DirectoryReader
 from sinks import elastic
+from sinks.store import Store
 
 log = logging.getLogger("groundswell.roles")
+
+CUSTOMER_STEP = "customer"
+"""The step that links customers; it needs the directory."""
 
 
 def run_role(name: str, settings: Settings, home: Path) -> None:
@@ -87,14 +103,23 @@ async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     prefix = site.settings.elasticsearch.prefix
     patience = site.patience("kafka")
     stage = EnrichStage(
-        build_chain(site.settings),
+        build_chain(site.settings, site.home),
         producer,
         topics,
         prefix=prefix,
         clock=now,
         load=lambda partition: patience.insist(lambda: load(site.bootstrap, topics, partition)),
+        gate=_gate(site),
     )
     await _work(site, "enrich", {topics.posts.name: stage}, producer, stop)
+
+
+def _gate(site: Site) -> Gate:
+    """What keeps posts from being linked by what was known yesterday."""
+    if CUSTOMER_STEP not in site.settings.enrich.steps:
+        return OpenGate()
+    reader = DirectoryReader(site.home / FOLDER)
+    return DirectoryGate(reader, site.settings.directory.settle_seconds, site.health, now)
 
 
 async def _index(site: Site, topics: Topics, stop: asyncio.Event) -> None:
@@ -106,8 +131,77 @@ async def _index(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     await _work(site, "index", {topics.events.name: stage}, producer, stop)
 
 
-async def _work(
-    site: Site, role: str, stages: Mapping[str, Stage], producer: Producer, stop: asyncio.Event
+async def _directory(site: Site, topics: Topics, stop: asyncio.Event) -> None:
+    producer = Producer(site.bootstrap, client_id="groundswell-directory")
+    builder = DirectoryBuilder(
+        site.bootstrap,
+        topics.customers.name,
+        site.home / FOLDER,
+        health=site.health,
+        patience=site.patience("kafka"),
+        clock=now,
+    )
+    client = elastic.client_for(site.settings.elasticsearch, elasticsearch_url(site.settings, site.home))
+    # By their topics; each is begun with what it needs of the role.
+    stages: dict[str, Stage] = {
+        topics.customers.name: _customers(site, topics, producer, builder, client),
+        topics.authors.name: author_stage.AuthorStage(
+            AuthorMemory(client, site.settings.elasticsearch, now), site.patience("elasticsearch")
+        ),
+    }
+    in_hand = {topics.customers.name: IN_HAND, topics.authors.name: author_stage.IN_HAND}
+    builder.start()
+    ending = asyncio.Event()
+    watch = asyncio.ensure_future(_either(stop, builder, ending))
+    try:
+        await _work(site, "directory", stages, producer, ending, in_hand=in_hand)
+    finally:
+        watch.cancel()
+        await asyncio.to_thread(builder.end)
+        client.close()
+    builder.over.result()
+
+
+def _customers(
+    site: Site, topics: Topics, producer: Producer, builder: DirectoryBuilder, client: Elasticsearch
+) -> Stage:
+    """The stage of the customers topic."""
+    settings, role = site.settings, "directory"
+    store = Store(client, settings.elasticsearch, customer_stage.KIND)
+    ways = Ways(
+        prepare=store.prepare,
+        before=lambda ids: customers_of(store.get(ids)),
+        is_past=builder.is_past,
+        settling=lambda: Settling(site.bootstrap, settings, topics),
+        posts=PostsReader(client, settings.elasticsearch.prefix),
+        directory=DirectoryReader(site.home / FOLDER),
+        producer=producer,
+        posts_topic=topics.posts.name,
+    )
+    patience = site.patience("elasticsearch")
+    relinker = Relinker(ways, settings.directory.settle_seconds, patience, site.health.meters, role)
+    relinker.start()
+    index = customer_stage.CustomerStage(store, producer, topics, now, site.patience("elasticsearch"))
+    return DirectoryStage(index, relinker)
+
+
+async def _either(stop: asyncio.Event, builder: DirectoryBuilder, ending: asyncio.Event) -> None:
+    """Sets ``ending`` when the role is told to stop, or cannot go on for want of its builder."""
+    stopping = asyncio.ensure_future(stop.wait())
+    ends: set[asyncio.Future[Any]] = {stopping, asyncio.wrap_future(builder.over)}
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    ending.set()
+
+
+async def _work(  # noqa: PLR0913 - what a worker is made of
+    site: Site,
+    role: str,
+    stages: Mapping[str, Stage],
+    producer: Producer,
+    stop: asyncio.Event,
+    *,
+    in_hand: Mapping[str, int] | None = None,
 ) -> None:
     worker = Worker(
         Role(role, group(site.settings, role)),
@@ -116,6 +210,7 @@ async def _work(
         bootstrap=site.bootstrap,
         state=site.health,
         home=site.home,
+        in_hand=in_hand,
     )
     try:
         await worker.run(stop)
@@ -137,4 +232,5 @@ _ROLES: dict[str, Callable[[Site, Topics, asyncio.Event], Awaitable[None]]] = {
     "collect": _collect,
     "enrich": _enrich,
     "index": _index,
+    "directory": _directory,
 }

@@ -15,14 +15,16 @@ import msgspec
 from elasticsearch import Elasticsearch
 from msgspec import Struct
 
+from pipeline.app.directory_gate import oldest
 from pipeline.app.health import ROLES, Presence, present
 from pipeline.app.offsets import Span, spans
-from pipeline.app.site import group
+from pipeline.app.site import group, now
 from pipeline.app.topics import Topics, admin_client, topics_of
 from pipeline.core.errors import GroundswellError, RetryableError
 from pipeline.core.index_name import alias
 from pipeline.core.settings import Settings
 from pipeline.embedded.servers import status as embedded_status
+from pipeline.identity.directory import FOLDER, DirectoryReader
 from sinks.elastic import answering
 
 
@@ -51,6 +53,7 @@ def page(settings: Settings, home: Path, bootstrap: str, client: Elasticsearch, 
     counts, elastic_row = _index(client, url, settings.elasticsearch.prefix)
     rows.append(elastic_row)
     rows += _roles(home, settings.http.host)
+    rows += _customers(home, settings)
     if isinstance(progress, dict):
         time.sleep(1.0)
         later = _progress(settings, bootstrap, topics)
@@ -69,6 +72,7 @@ def _progress(settings: Settings, bootstrap: str, topics: Topics) -> Progress | 
     readers = {
         topics.posts.name: group(settings, "enrich"),
         topics.events.name: group(settings, "index"),
+        topics.customers.name: group(settings, "directory"),
         topics.rejected.name: None,
     }
     try:
@@ -131,9 +135,30 @@ def _role(note: Presence, host: str) -> Row:
         return Row("role", note.role, "silent", f"{where}: {error}")
 
 
+def _customers(home: Path, settings: Settings) -> list[Row]:
+    """How many customers the directory of this home holds, and how old that is; none where it never was."""
+    reader = DirectoryReader(home / FOLDER)
+    try:
+        fresh_at, count = reader.fresh_at(), reader.customers()
+    except GroundswellError as error:
+        return [Row("directory", "customers", "unreadable", str(error))]
+    finally:
+        reader.close()
+    if fresh_at is None:
+        return [Row("directory", "customers", "not built", "by the role directory")] if count else []
+    age = max((now() - fresh_at).total_seconds(), 0.0)
+    state = "fresh" if age <= oldest(settings.directory.settle_seconds).total_seconds() else "stale"
+    return [Row("directory", "customers", state, f"{count} customers, up to date {age:.0f} s ago")]
+
+
 def _lags(topics: Topics, progress: Progress) -> list[Row]:
     rows = []
-    for role, topic in (("enrich", topics.posts.name), ("index", topics.events.name)):
+    readers = (
+        ("enrich", topics.posts.name),
+        ("index", topics.events.name),
+        ("directory", topics.customers.name),
+    )
+    for role, topic in readers:
         for number, span in sorted(progress[topic].items()):
             state = "caught up" if not span.lag else f"lag {span.lag}"
             rows.append(

@@ -18,6 +18,9 @@ from pipeline.core.settings import KafkaSettings
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 """The largest record the topics take; beyond it a post is rejected before it is sent."""
 
+TOMBSTONE_DAYS = 30
+"""How long the customers topic remembers that a customer is gone; the record holds their id and no more."""
+
 _HOUR = 3600 * 1000
 _DAY = 24 * _HOUR
 
@@ -67,7 +70,14 @@ def topics_of(kafka: KafkaSettings) -> Topics:
         rejected=Topic(f"{kafka.prefix}.rejected", {**rejected, **compact, **size, **segment}),
         # Key customer id: what the company's books say of each.
         customers=Topic(
-            f"{kafka.prefix}.customers", {"cleanup.policy": "compact", **compact, **size, **segment}
+            f"{kafka.prefix}.customers",
+            {
+                "cleanup.policy": "compact",
+                "delete.retention.ms": str(TOMBSTONE_DAYS * _DAY),
+                **compact,
+                **size,
+                **segment,
+            },
         ),
         # Key case id and revision: who did what when, every step for good.
         cases=Topic(f"{kafka.prefix}.cases", {"cleanup.policy": "compact", **size, **segment}),

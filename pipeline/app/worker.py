@@ -33,11 +33,7 @@ STOP_SECONDS = 30
 
 
 class Stage(Protocol):
-    """What a role does with a batch.
-
-    A stage that works on many small batches at once says with an attribute ``in_hand`` how many it may have;
-    for all others it is what the settings say.
-    """
+    """What a role does with a batch."""
 
     async def begin(self, batch: RecordBatch) -> asyncio.Future[tuple[int, int]]:
         """Takes the batch on; the future is done, with (applied, rejected), once all of it is safe."""
@@ -67,19 +63,18 @@ class Worker:
         bootstrap: str,
         state: Health,
         home: Path,
+        in_hand: Mapping[str, int] | None = None,
     ) -> None:
-        """``stages`` are by the names of their topics."""
+        """``stages`` are by the names of their topics; ``in_hand`` is how many batches of a topic may be
+        in hand, where that is not ``engine.in_flight_batches``."""
         self._role = role
         self._stages = stages
         self._settings = settings
         self._health = state
         self._meters = state.meters
         self._home = home
-        # For each topic its own: a topic that is in no hurry must not keep the others waiting.
-        self._slots = {
-            topic: asyncio.Semaphore(getattr(stage, "in_hand", settings.engine.in_flight_batches))
-            for topic, stage in stages.items()
-        }
+        bounds = dict.fromkeys(stages, settings.engine.in_flight_batches) | dict(in_hand or {})
+        self._slots = {topic: asyncio.Semaphore(bound) for topic, bound in bounds.items()}
         self._in_hand: set[asyncio.Task[None]] = set()
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._app = self._faust(bootstrap)

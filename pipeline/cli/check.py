@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     if args.moved is not None and args.moved < 0:
         raise ConfigError(f"--moved {args.moved}: expected 0 or more")
     settings = settings_for(args)
-    looked = look_at(settings)
+    looked = look_at(settings, home_for(args))
     if args.rules:
         looked += look_at_rules(args.rules)
     problems = list(dict.fromkeys(problem for one in looked for problem in one.problems))
@@ -91,6 +91,7 @@ def _backtest(settings: Settings, args: argparse.Namespace) -> None:
     from enrichers.route import read_router
     from pipeline.app.backtest import Backtest
     from pipeline.app.checking import rules_file
+    from pipeline.app.configuration import home_for
     from pipeline.app.registry import build_chain
 
     path = rules_file(settings)
@@ -101,7 +102,8 @@ def _backtest(settings: Settings, args: argparse.Namespace) -> None:
             "there are no rules to try: set `file` in [enrichers.route], or name some with --rules"
         )
     # Posts say nothing of how they were routed; the settings' rules stand for it where others are tried.
-    backtest = Backtest(build_chain(settings), router, current if args.rules else None, datetime.now(UTC))
+    chain = build_chain(settings, home_for(args))
+    backtest = Backtest(chain, router, current if args.rules else None, datetime.now(UTC))
     reader = LineReader(args.backtest)
     try:
         while lines := reader.lines(_BATCH):

@@ -30,6 +30,7 @@ COMMANDS = (
     "audit",
     "rebuild",
     "check",
+    "customer",
 )
 
 

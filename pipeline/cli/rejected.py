@@ -31,9 +31,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _filters(command: argparse.ArgumentParser) -> None:
     command.add_argument("--reason", help="only with this reason, such as invalid or unreadable")
-    command.add_argument(
-        "--stage", choices=("replay", "collect", "enrich", "index"), help="only of this stage"
-    )
+    stages = ("replay", "collect", "enrich", "index", "directory")
+    command.add_argument("--stage", choices=stages, help="only of this stage")
 
 
 def run_list(args: argparse.Namespace) -> int:

@@ -84,7 +84,8 @@ class Contact(Struct, frozen=True):
 
     ``kind`` is email, phone or number; ``place`` is text, bio or header (of a mail). ``key`` is the
     hexadecimal form of the key of :mod:`pipeline.core.linking`: posts can be found again by it when a
-    customer with that address comes to be known, and it cannot be read as an address.
+    customer with that address comes to be known, and it cannot be read as an address. For the same end,
+    the author's own handle is there too: ``kind`` handle, ``place`` author.
     """
 
     kind: str

@@ -65,5 +65,37 @@ LAG = Metric(
 READY = Metric(
     "groundswell_ready", "gauge", "flag", "1 when the process does its work, 0 when it waits", ("role",)
 )
+CUSTOMER_CHANGES = Metric(
+    "groundswell_customer_changes_total",
+    "counter",
+    "records",
+    "Changes of customers that the directory of this machine has taken in",
+    ("role",),
+)
+DIRECTORY_AGE = Metric(
+    "groundswell_directory_age_seconds",
+    "gauge",
+    "seconds",
+    "Time since the directory of this machine held all customers that Kafka held",
+    ("role",),
+)
+RELINKED = Metric(
+    "groundswell_posts_relinked_total",
+    "counter",
+    "posts",
+    "Posts sent once more because a customer changed, by pass: first or second",
+    ("role", "pass"),
+)
 
-ALL: tuple[Metric, ...] = (RECORDS_IN, RECORDS_OUT, BATCH_SECONDS, IN_HAND, RETRIES, LAG, READY)
+ALL: tuple[Metric, ...] = (
+    RECORDS_IN,
+    RECORDS_OUT,
+    BATCH_SECONDS,
+    IN_HAND,
+    RETRIES,
+    LAG,
+    READY,
+    CUSTOMER_CHANGES,
+    DIRECTORY_AGE,
+    RELINKED,
+)

@@ -10,8 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pipeline.core.version import pack, unpack
+
 # The bits of a version below the edit and the operation: a mere observation is no change.
 _OBSERVATION_BITS = 8
+
+
+def lifted(version: int, published: int) -> int:
+    """The version under which a state goes out where ``published`` is out already.
+
+    A re-link publishes the same edit under a higher operation. What comes later of that edit, a refresh of
+    its metrics say, is no older for having been sent without one: it takes the operation that is out. An
+    edit later or earlier than the published one keeps its own.
+    """
+    edit, operation, observation = unpack(version)
+    known_edit, known_operation, _ = unpack(published)
+    if edit != known_edit or operation >= known_operation:
+        return version
+    return pack(edit, known_operation, observation)
 
 
 class Newest:
@@ -23,6 +39,10 @@ class Newest:
     def admits(self, post_id: str, version: int) -> bool:
         """Whether this state may be published: False when a newer change of the post already was."""
         return version >= self._versions.get(post_id, 0)
+
+    def lift(self, post_id: str, version: int) -> int:
+        """The version under which this state would be published now: see :func:`lifted`."""
+        return lifted(version, self._versions.get(post_id, 0))
 
     def note(self, post_id: str, version: int) -> bool:
         """Remembers a published state; True when it is a change that must be kept beyond this process."""

@@ -15,7 +15,7 @@ from pipeline.core.post import MAX_POST_BYTES, Time
 KEPT_BYTES = 1024 * 1024
 """How much of a payload too big for the topics is kept."""
 
-Stage = Literal["replay", "collect", "enrich", "index"]
+Stage = Literal["replay", "collect", "enrich", "index", "directory"]
 
 
 class Rejection(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -23,7 +23,7 @@ class Rejection(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     ``payload`` is the input as text, or in base64 where ``encoding`` says so. ``origin`` tells where
     it stood: a file and line, or a topic, partition and offset. ``cut`` marks a payload too big to keep
-    whole, which cannot be tried again from here.
+    whole, which cannot be tried again from here. ``operation`` is that under which the post came in.
     """
 
     id: str
@@ -35,6 +35,7 @@ class Rejection(Struct, frozen=True, omit_defaults=True, kw_only=True):
     key: str = ""
     origin: str = ""
     cut: bool = False
+    operation: int = 0
     rejected_at: Time
 
 
@@ -47,6 +48,7 @@ def reject(  # noqa: PLR0913 - each is a column of the record
     now: Time,
     key: str = "",
     identity: bytes = b"",
+    operation: int = 0,
 ) -> Rejection:
     """The rejection of ``raw``; its id is a digest of stage and payload, or of stage and ``identity`` where
     the same input may have other bytes the next time."""
@@ -62,6 +64,7 @@ def reject(  # noqa: PLR0913 - each is a column of the record
         key=key,
         origin=origin,
         cut=cut,
+        operation=operation,
         rejected_at=now,
     )
 
@@ -69,6 +72,11 @@ def reject(  # noqa: PLR0913 - each is a column of the record
 def rejection_id(stage: Stage, identity: bytes) -> str:
     """The id of the rejection of this input, by its payload or what else tells it apart, at this stage."""
     return hashlib.sha256(stage.encode() + b"\0" + identity).hexdigest()[:24]
+
+
+def identity_under(raw: bytes, operation: int) -> bytes:
+    """What tells a post that came under an operation apart: the same post without one is another input."""
+    return b"%d " % operation + raw if operation else raw
 
 
 def payload_of(rejection: Rejection) -> bytes:

@@ -211,11 +211,25 @@ class EnrichSettings(Struct, frozen=True, kw_only=True):
 
     steps: Annotated[
         tuple[Step, ...], Meta(description="The enrichers that run, in this order; each names its module.")
-    ] = ("language", "sentiment", "entities", "complaint")
+    ] = ("language", "sentiment", "entities", "complaint", "contacts", "customer", "route")
 
     def __post_init__(self) -> None:
         if len(set(self.steps)) < len(self.steps):
             raise ValueError("steps names an enricher twice: keep one of them")
+
+
+class DirectorySettings(Struct, frozen=True, kw_only=True):
+    """How the directory of customers is kept, and posts are linked anew when it changes."""
+
+    settle_seconds: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=3600,
+            description="Seconds after which posts that were on their way while a customer changed are looked"
+            " at once more. enrich takes no posts while its directory is older than half of them.",
+        ),
+    ] = 60.0
 
 
 class HttpSettings(Struct, frozen=True, kw_only=True):
@@ -229,7 +243,7 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
         Meta(
             ge=0,
             le=65535,
-            description="First port; each role adds its number (collect 0, enrich 1, index 2)."
+            description="First port; each role adds its number (collect 0, enrich 1, index 2, directory 3)."
             " 0 takes any free port.",
         ),
     ] = 9640
@@ -266,5 +280,6 @@ class Settings(Struct, frozen=True, kw_only=True):
             " connectors/, and the other keys are that module's."
         ),
     ] = {}
+    directory: DirectorySettings = DirectorySettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()

@@ -19,7 +19,7 @@ class Stores:
 
     taken: Taken = field(default_factory=Taken)
     emitted: Emitted = field(default_factory=Emitted)
-    refusals: Refusals = field(default_factory=lambda: Refusals({"r1"}, set(), {"r0"}))
+    refusals: Refusals = field(default_factory=lambda: Refusals({"r1"}, set(), set(), {"r0"}))
     documents: dict[str, Document] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -140,6 +140,52 @@ def test_an_older_observation_behind_a_newer_one_in_the_log_is_no_fault() -> Non
     stores = Stores()
     stores.documents["x:1"] = Document(pack(0, 0, 90), "p-posts-2026.11", False, False)
     assert stores.weigh()[1] == []
+
+
+RELINKED, REFRESHED = pack(0, 1, 0), pack(0, 0, 30)
+
+
+def test_a_relinked_post_is_superseded_once_and_what_follows_takes_its_operation() -> None:
+    stores = Stores()
+    stores.taken.enter("x:1", RELINKED, in_flight=False)
+    stores.taken.enter("x:1", REFRESHED, in_flight=False)
+    stores.emitted.enter("x:1", pack(0, 1, 30), in_flight=False)
+    stores.documents["x:1"] = Document(pack(0, 1, 30), "p-posts-2026.11", False, False)
+    ledger, findings = stores.weigh()
+    assert findings == []
+    assert (ledger["applied"], ledger["superseded"], ledger["duplicates"]) == (2, 4, 1)
+    assert ledger["records"] == 9
+
+
+def test_an_operation_that_only_the_log_of_events_remembers_is_taken_too() -> None:
+    """The posts topic forgets after a week: the re-link went by, and a refresh of today took it."""
+    stores = Stores()
+    stores.emitted.enter("x:1", RELINKED, in_flight=False)
+    stores.documents["x:1"] = Document(RELINKED, "p-posts-2026.11", False, False)
+    ledger, findings = stores.weigh()
+    assert findings == []
+    assert (ledger["applied"], ledger["superseded"], ledger["duplicates"]) == (2, 2, 1)
+
+
+def test_a_relink_that_was_refused_lifts_nothing() -> None:
+    stores = Stores()
+    stores.taken.enter("x:1", RELINKED, in_flight=False)
+    stores.taken.enter("x:1", REFRESHED, in_flight=False)
+    stores.refusals.states.add(("x:1", RELINKED))
+    stores.refusals.unpublished.add(("x:1", RELINKED))
+    stores.emitted.enter("x:1", REFRESHED, in_flight=False)
+    stores.documents["x:1"] = Document(REFRESHED, "p-posts-2026.11", False, False)
+    ledger, findings = stores.weigh()
+    assert findings == []
+    assert (ledger["applied"], ledger["rejected"], ledger["superseded"]) == (2, 2, 3)
+
+
+def test_a_relink_that_enrich_lost_is_named() -> None:
+    stores = Stores()
+    stores.taken.enter("x:1", RELINKED, in_flight=False)
+    ledger, findings = stores.weigh()
+    assert [finding.id for finding in findings] == ["x:1"]
+    assert ledger["lost"] == 1
 
 
 def test_only_what_two_audits_agree_on_stays() -> None:

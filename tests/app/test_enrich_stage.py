@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import Struct
 
@@ -17,6 +18,7 @@ from pipeline.core.newest import Newest
 from pipeline.core.process import Chain
 from pipeline.core.rejection import decode_rejection
 from pipeline.core.settings import KafkaSettings
+from pipeline.core.version import unpack
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TOPICS = topics_of(KafkaSettings())
@@ -42,6 +44,7 @@ class Fetched(Struct):
     timestamp: int
     key: bytes
     value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 def fetched(*values: bytes | dict[str, Any] | None) -> list[Fetched]:
@@ -118,3 +121,51 @@ def test_changes_are_kept_beyond_the_process(stage: EnrichStage) -> None:
     restarted = Newest({"x:1": int(kept[-1].value or b"0")})
     assert texts(stage, restarted, post("one"), post("two", 2)) == []
     assert texts(stage, restarted, DELETION) == ["-"]
+
+
+def under(operation: bytes, *values: dict[str, Any]) -> list[Fetched]:
+    """Records that came under an operation."""
+    return [
+        msgspec.structs.replace(record, headers=(("operation", operation),)) for record in fetched(*values)
+    ]
+
+
+def parts(records: Sequence[Any]) -> list[tuple[int, int, int]]:
+    """Edit, operation and observation of each event among the records."""
+    raw = [record.value for record in records if record.topic == TOPICS.events.name]
+    return [unpack(decode_event(value).version) for value in raw]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_relink_counts_and_a_refresh_after_it_too(stage: EnrichStage, together: bool) -> None:
+    seen = {"created_at": "2026-11-20T00:00:00Z", "collected_at": "2026-11-21T00:00:00Z"}
+    arrivals = [
+        *fetched(post("one")),
+        *under(b"1", post("one")),
+        *fetched(post("one") | seen),
+        *under(b"nonsense", post("one") | seen),
+        *fetched(post("two", 2)),
+        *under(b"2", post("one")),
+    ]
+    newest = Newest()
+    batches = [arrivals] if together else [[one] for one in arrivals]
+    found = [part for batch in batches for part in parts(stage.results(batch, newest)[0])]
+    edit = found[-1][0]
+    assert edit > 0
+    observed = found[2][2]
+    assert observed > 0
+    assert found == [(0, 0, 0), (0, 1, 0), (0, 1, observed), (0, 1, observed), (edit, 0, 0)]
+
+
+def test_a_relink_that_is_refused_lifts_nothing_and_says_under_which_operation_it_came(
+    stage: EnrichStage,
+) -> None:
+    newest = Newest()
+    records, counts = stage.results(
+        [*under(b"3", post("poison")), *fetched(post("poison"), post("one"))], newest
+    )
+    refused = [decode_rejection(r.value or b"") for r in records if r.topic == TOPICS.rejected.name]
+    assert [entry.operation for entry in refused] == [3, 0]
+    assert refused[0].id != refused[1].id
+    assert parts(records) == [(0, 0, 0)]
+    assert counts == (1, 2)

@@ -49,7 +49,7 @@ def test_the_nearest_kind_is_suggested() -> None:
 
 
 def test_the_default_chain() -> None:
-    steps = ["language", "sentiment", "entities", "complaint"]
+    steps = ["language", "sentiment", "entities", "complaint", "contacts", "customer", "route"]
     assert list(registry.build_chain(Settings()).versions) == steps
 
 

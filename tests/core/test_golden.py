@@ -107,6 +107,7 @@ REJECTION = msgspec.structs.replace(
         key="x:7",
     ),
     cut=True,
+    operation=2,
 )
 
 ALL: dict[str, tuple[Struct, Callable[[Any], bytes], Callable[[bytes], Struct]]] = {

@@ -83,7 +83,7 @@ def test_missing_topics_are_made_and_drifted_policies_brought_back(
     admin.delete_topics([topics.rejected.name])
 
     until(lambda: topics.rejected.name not in partitions(installation), why="the topic is gone")
-    daemon = installation.daemon("enrich", "index")
+    daemon = installation.daemon("enrich", "index", "directory")
     assert installation.command("replay", posts(tmp_path, 20)).returncode == 0
     installation.settle(daemon)
     policy = policy_of(admin, topics.posts.name)
@@ -152,7 +152,7 @@ def test_wrong_calls(installation: Installation, tmp_path: Path) -> None:
     calls: dict[str, tuple[list[str], str]] = {
         "role": (
             ["run", "--role", "enrich,indx"],
-            "there is no role `indx`: choose from collect, enrich, index",
+            "there is no role `indx`: choose from collect, enrich, index, directory",
         ),
         "rate": (["replay", "--rate", "0", posts(tmp_path)], "--rate must be above 0"),
         "file": (["replay", "/nowhere.jsonl"], "/nowhere.jsonl cannot be read: No such file or directory"),

@@ -172,7 +172,7 @@ def test_bad_posts_among_good_ones(
     send: Callable[[Installation, Path], list[tuple[str, bytes]]],
     stage: str,
 ) -> None:
-    daemon = installation.daemon("enrich", "index")
+    daemon = installation.daemon("enrich", "index", "directory")
     origins = send(installation, tmp_path)
     installation.settle(daemon)
 
@@ -278,7 +278,7 @@ def test_what_the_index_refuses_waits_for_a_mended_mapping(
     gone = b'{"id": "x:april-gone", "deleted": true, "created_at": "2026-04-02T10:00:00Z"}'
     file = tmp_path / "posts.jsonl"
     file.write_bytes(b"\n".join([*march.values(), *april.values(), gone]) + b"\n")
-    daemon = installation.daemon("enrich", "index")
+    daemon = installation.daemon("enrich", "index", "directory")
     assert installation.command("replay", str(file)).returncode == 0
     installation.settle(daemon)
 

@@ -131,7 +131,7 @@ def test_kafka_away_at_the_start_and_in_the_middle(
         running = [installation.start(*command) for command in commands]
         page = installation.start("status", "--format", "json")
         alone = installation.start("run", "--role", "enrich")
-        daemon = installation.daemon("enrich", "index")
+        daemon = installation.daemon("enrich", "index", "directory")
         for command, process in zip(commands, running, strict=True):
             assert ended(process, 20) == (1, "", f"groundswell: {away}\n"), command
         status, said, complaints = ended(page, 20)
@@ -231,7 +231,7 @@ def test_an_index_that_takes_no_writes(installation: Installation, posts: Posts,
     """Blocked by Elasticsearch for a full disk, or by a person, while posts stream."""
     chosen = [{**post, "created_at": "2026-05-05T05:05:05Z"} for post in posts(900)]
     index = f"{installation.prefix}-posts-2026.05"
-    daemon = installation.daemon("enrich", "index")
+    daemon = installation.daemon("enrich", "index", "directory")
     assert installation.command("replay", str(write(tmp_path, chosen[:300]))).returncode == 0
     until(lambda: indexed(installation) > 0, why="posts flow")
     blocks = {

@@ -52,10 +52,10 @@ def kill_role(role: str) -> Callable[[Installation, Daemon, Path], Daemon]:
 
 
 def kill_supervisor(installation: Installation, daemon: Daemon, _home: Path) -> Daemon:
-    children = [installation.role_pid(role) for role in ("enrich", "index")]
+    children = [installation.role_pid(role) for role in ("enrich", "index", "directory")]
     daemon.kill()
     until(lambda: not any(pid and Path(f"/proc/{pid}").exists() for pid in children), why="orphans end")
-    return installation.daemon("enrich", "index")
+    return installation.daemon("enrich", "index", "directory")
 
 
 def kill_kafka(_installation: Installation, daemon: Daemon, home: Path) -> Daemon:
@@ -75,6 +75,7 @@ def kill_elasticsearch(_installation: Installation, daemon: Daemon, home: Path) 
 VICTIMS = {
     "enrich": kill_role("enrich"),
     "index": kill_role("index"),
+    "directory": kill_role("directory"),
     "supervisor": kill_supervisor,
     "kafka": kill_kafka,
     "elasticsearch": kill_elasticsearch,
@@ -88,7 +89,7 @@ def test_a_death_changes_nothing(
     lines, expected = unruly(posts(POSTS), MIX, seed=sum(victim.encode()))
     file = tmp_path / "posts.jsonl"
     file.write_bytes(lines_of(lines))
-    daemon = installation.daemon("enrich", "index")
+    daemon = installation.daemon("enrich", "index", "directory")
     until(lambda: installation.role_pid("index") is not None, why="the daemon is up")
     replay = installation.start("replay", "--rate", RATE, str(file))
     until(lambda: passed(installation) > 600, why="the stream flows")

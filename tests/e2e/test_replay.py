@@ -118,7 +118,7 @@ def test_twice_through_everything(
     lines, expected = unruly(chosen, MIX, seed)
     file = tmp_path / "posts.jsonl"
     file.write_bytes(lines_of(lines))
-    daemon = installation.daemon("enrich", "index")
+    daemon = installation.daemon("enrich", "index", "directory")
 
     sent = installation.command("replay", str(file))
     assert sent.returncode == 0, sent.stderr.decode()

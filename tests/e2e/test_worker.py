@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from confluent_kafka import Producer
 
 from pipeline.app.health import present
@@ -21,6 +22,12 @@ from testkit.installation import Installation
 from testkit.waiting import until
 
 Posts = Callable[[int], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def installation(install: Callable[..., Installation]) -> Installation:
+    """One that links no customers: enrich then needs no role beside it."""
+    return install(GROUNDSWELL_ENRICH_STEPS="language,sentiment,entities,complaint")
 
 
 def page(installation: Installation, role: str, path: str) -> tuple[int, str]:

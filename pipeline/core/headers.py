@@ -1,0 +1,55 @@
+"""What a record of the posts topic may say beside the post: pure, both ways.
+
+``operation`` is the number of the re-enrichment or re-linking that sent the post once more; ``directory``
+is how far the directory of customers must have come before the post is linked anew. Only Groundswell
+writes them: a header that cannot be read counts as none, for nothing that somebody said is to be refused
+for what stands beside it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from pipeline.core.version import MAX_OPERATION
+
+OPERATION = "operation"
+DIRECTORY = "directory"
+
+Headers = Iterable[tuple[str, "str | bytes | None"]]
+
+_NUMBER = re.compile(r"[0-9]{1,18}\Z")
+_PLACE = re.compile(r"([0-9]{1,9}):([0-9]{1,18})\Z")
+
+
+def operation_of(headers: Headers) -> int:
+    """The operation under which the post came, 0 where none is told or none can be read."""
+    text = _text(headers, OPERATION)
+    if not _NUMBER.match(text):
+        return 0
+    number = int(text)
+    return number if number <= MAX_OPERATION else 0
+
+
+def places_of(headers: Headers) -> dict[int, int]:
+    """Partition of the customers topic to the offset that the directory must be past; empty where none."""
+    found: dict[int, int] = {}
+    for part in _text(headers, DIRECTORY).split(","):
+        if place := _PLACE.match(part):
+            found[int(place[1])] = max(int(place[2]), found.get(int(place[1]), -1))
+    return found
+
+
+def again(operation: int, places: Mapping[int, int]) -> tuple[tuple[str, str], ...]:
+    """The headers of a post that is to be linked anew once the directory is past ``places``."""
+    told = ",".join(f"{partition}:{offset}" for partition, offset in sorted(places.items()))
+    return (OPERATION, str(operation)), (DIRECTORY, told)
+
+
+def _text(headers: Headers, name: str) -> str:
+    """The last header of that name, as Kafka's own tools read it; empty where there is none."""
+    found: str | bytes | None = ""
+    for other, value in headers:
+        if other == name:
+            found = value
+    return found.decode("ascii", "replace") if isinstance(found, bytes) else found or ""
