@@ -6,11 +6,12 @@ repeated, and its result depends on the posts alone. The field meanings are in d
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from elasticsearch import Elasticsearch
+from elasticsearch import ApiError, Elasticsearch
 
 from pipeline.app.author_marks import can_be_remembered
 from pipeline.core.errors import RetryableError
@@ -24,6 +25,9 @@ PAGE = 1000
 
 TRIES = 3
 """How often a document that others write meanwhile is reckoned again at once."""
+
+_STARTING = (0.05, 0.1, 0.2, 0.4)
+"""Seconds to wait for the shards of an index that has just been made."""
 
 Document = dict[str, Any]
 _Query = dict[str, Any]
@@ -170,14 +174,21 @@ class AuthorMemory:
                 return
 
     def _ask(self, **question: Any) -> Any:
+        question |= {
+            "index": self._posts,
+            "track_total_hits": False,
+            "allow_partial_search_results": False,
+            "ignore_unavailable": True,
+        }
         with answering(self._client):
-            return self._client.search(
-                index=self._posts,
-                track_total_hits=False,
-                allow_partial_search_results=False,
-                ignore_unavailable=True,
-                **question,
-            ).body
+            for pause in _STARTING:
+                try:
+                    return self._client.search(**question).body
+                except ApiError as error:
+                    if error.status_code != 503:
+                        raise
+                    time.sleep(pause)
+            return self._client.search(**question).body
 
     def _refresh(self) -> None:
         with answering(self._client):

@@ -28,6 +28,9 @@ SHORTEST_REST = 1.0
 LONGEST_REST = 3.0
 """Seconds; with the work itself it stays below the time that a rebalance gives to batches in hand."""
 
+IN_HAND = 16
+"""Batches of the topic that the worker may hand over before it waits: many are small."""
+
 GONE = 10_000
 
 

@@ -15,10 +15,9 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from pipeline.app import customer_stage, health
+from pipeline.app import author_stage, customer_stage, health
 from pipeline.app.author_marks import AuthorMarks
 from pipeline.app.author_memory import AuthorMemory
-from pipeline.app.author_stage import AuthorStage
 from pipeline.app.case_journal import journal_to, restore
 from pipeline.app.case_keeper import CaseKeeper
 from pipeline.app.changes import load
@@ -161,16 +160,17 @@ async def _directory(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     index = _customer_index(site, topics, producer, client)
     stages: dict[str, Stage] = {
         topics.customers.name: DirectoryStage(index, relinker),
-        topics.authors.name: AuthorStage(
+        topics.authors.name: author_stage.AuthorStage(
             AuthorMemory(client, site.settings.elasticsearch, now), site.patience("elasticsearch")
         ),
     }
+    in_hand = {topics.customers.name: IN_HAND, topics.authors.name: author_stage.IN_HAND}
     builder.start()
     relinker.start()
     ending = asyncio.Event()
     watch = asyncio.ensure_future(_either(stop, (builder.over, relinker.over), ending))
     try:
-        await _work(site, "directory", stages, producer, ending, in_hand={topics.customers.name: IN_HAND})
+        await _work(site, "directory", stages, producer, ending, in_hand=in_hand)
     finally:
         watch.cancel()
         await asyncio.to_thread(builder.end)
