@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pipeline.app.producer import Producer
+    from pipeline.app.rebuild import Rebuilt
+    from pipeline.app.topics import Topics
+    from pipeline.core.settings import Settings
+    from sinks.elastic import ElasticSink
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -20,14 +28,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Drops the indices unless ``--keep``, brings the cases back, then writes every event of the log."""
-    from pipeline.app import case_journal, logs
-    from pipeline.app.case_keeper import CaseKeeper
+    from pipeline.app import logs
     from pipeline.app.configuration import elasticsearch_url, home_for, kafka_bootstrap, settings_for
     from pipeline.app.producer import Producer
-    from pipeline.app.rebuild import Rebuilt, rebuild
     from pipeline.app.topics import ensure_topics
     from sinks import elastic
-    from sinks.cases import Cases
 
     settings = settings_for(args)
     logs.set_up("warning")
@@ -38,8 +43,40 @@ def run(args: argparse.Namespace) -> int:
     bootstrap = kafka_bootstrap(settings, home)
     topics = ensure_topics(bootstrap, settings.kafka)
     sink = elastic.build(settings.elasticsearch, elasticsearch_url(settings, home))
-    cases = Cases(sink.client, settings.elasticsearch)
     producer = Producer(bootstrap, client_id="groundswell-rebuild")
+    try:
+        cases, done = _rebuild(Place(bootstrap, topics, producer), sink, settings, keep=args.keep)
+    finally:
+        producer.close()
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    print(
+        f"rebuilt the index from {done.written} events and {cases} cases of the log; {done.refused} events"
+        " were refused",
+        file=sys.stderr,
+    )
+    return 1 if done.refused else 0
+
+
+class Place(NamedTuple):
+    """The log of an installation."""
+
+    bootstrap: str
+    topics: Topics
+    producer: Producer
+
+
+def _rebuild(place: Place, sink: ElasticSink, settings: Settings, *, keep: bool) -> tuple[int, Rebuilt]:
+    """How many cases came back, and what became of the events."""
+    from pipeline.app import case_journal
+    from pipeline.app.case_keeper import CaseKeeper
+    from pipeline.app.rebuild import rebuild
+    from sinks import elastic
+    from sinks.cases import Cases
+
+    bootstrap, topics, producer = place
+    prefix = settings.elasticsearch.prefix
+    cases = Cases(sink.client, settings.elasticsearch)
     journal = case_journal.journal_to(producer, topics)
 
     def restore() -> int:
@@ -49,28 +86,18 @@ def run(args: argparse.Namespace) -> int:
         if sys.stderr.isatty():
             print(f"\r{done.written:,} events written", end="", file=sys.stderr, flush=True)
 
-    try:
-        if args.keep:
-            case_journal.complete(bootstrap, topics, cases, journal)
-        else:
-            case_journal.drop(bootstrap, topics, cases, journal)
-            elastic.drop(sink.client, prefix)
-        brought = restore()
-        keeper = CaseKeeper(cases, journal, restore)
-        done = rebuild(bootstrap, topics.events.name, sink, report, keeper.follow)
-    finally:
-        producer.close()
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
+    if keep:
+        case_journal.complete(bootstrap, topics, cases, journal)
+    else:
+        case_journal.drop(bootstrap, topics, cases, journal)
+        elastic.drop(sink.client, prefix)
+    brought = restore()
+    keeper = CaseKeeper(cases, journal, restore)
+    done = rebuild(bootstrap, topics.events.name, sink, report, keeper.follow)
     # So that the next question already sees all of it.
     sink.client.indices.refresh(index=f"{prefix}-posts-*")
     cases.store.refresh()
-    print(
-        f"rebuilt the index from {done.written} events and {brought} cases of the log; {done.refused} events"
-        " were refused",
-        file=sys.stderr,
-    )
-    return 1 if done.refused else 0
+    return brought, done
 
 
 def _agreed(prefix: str) -> bool:
