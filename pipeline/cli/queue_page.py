@@ -70,7 +70,7 @@ class Page:
         if not self._queue:
             self._print_totals(known)
         shown = self._print(rows, now)
-        waiting = sum(total["open"] for total in known if self._queue in ("", total["queue"]))
+        waiting = sum(total["waiting"] for total in known if self._queue in ("", total["queue"]))
         if shown < waiting and limit is not None:
             print(f"{shown} of {waiting} cases; --limit N shows more", file=sys.stderr)
 
@@ -85,8 +85,8 @@ class Page:
         return [
             {
                 "queue": name,
-                "open": found[name].open if name in found else 0,
-                "nobody's": found[name].unassigned if name in found else 0,
+                "waiting": found[name].open if name in found else 0,
+                "untaken": found[name].unassigned if name in found else 0,
                 "late": found[name].late if name in found else 0,
             }
             for name in names
@@ -94,7 +94,7 @@ class Page:
 
     def _print_totals(self, totals: Sequence[Row]) -> None:
         if totals:
-            write_rows(totals, ["queue", "open", "nobody's", "late"], "table", self._out, width=self._width)
+            write_rows(totals, ["queue", "waiting", "untaken", "late"], "table", self._out, width=self._width)
             self._out.write("\n")
 
     def _print(self, rows: Iterable[Row], now: datetime) -> int:
@@ -120,7 +120,7 @@ class Page:
 
     def _card(self, cells: Mapping[str, str]) -> str:
         assert self._width is not None
-        head = [cells["case"], f"p{cells['p']}", fit(cells["due"], 9), fit(plain(cells["state"]), 12)]
+        head = [cells["case"], f"p{cells['p']}", fit(cells["due"], 11), fit(plain(cells["state"]), 12)]
         said = [cells["queue"] if not self._queue else "", cells["customer"], cells["author"], cells["why"]]
         line = "  ".join([*head, " · ".join(plain(word) for word in said if word)])
         text = fit(plain(cells["text"]), self._width - 4, pad=False)
@@ -186,7 +186,7 @@ class Page:
 
 def _cells(row: Row, now: datetime) -> dict[str, str]:
     """A case in the words of a table."""
-    handle = str(row["author"])
+    handle, rule, category = str(row["author"]), str(row["rule"]), str(row["category"])
     state = f"{row['state']} {row['assignee']}".strip() if row["assignee"] else str(row["state"])
     return {
         "case": str(row["case"])[:_SHORT],
@@ -196,7 +196,7 @@ def _cells(row: Row, now: datetime) -> dict[str, str]:
         "state": state,
         "customer": str(row["customer"] or row["customer_id"] or "—"),
         "author": handle if ":" in handle or " " in handle else f"@{handle}",
-        "why": f"{row['rule']} ({row['category']})" if row["category"] else str(row["rule"]),
+        "why": f"{rule} ({category})" if category not in ("", rule) else rule,
         "text": str(row["text"]),
     }
 

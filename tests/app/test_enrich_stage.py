@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from pipeline.app.enrich_stage import EnrichStage
 from pipeline.app.topics import topics_of
-from pipeline.core.event import Language, decode_event
+from pipeline.core.case import case_id
+from pipeline.core.event import Language, Route, decode_event
 from pipeline.core.newest import Newest
 from pipeline.core.process import Chain
 from pipeline.core.rejection import decode_rejection
@@ -169,3 +170,47 @@ def test_a_relink_that_is_refused_lifts_nothing_and_says_under_which_operation_i
     assert refused[0].id != refused[1].id
     assert parts(records) == [(0, 0, 0)]
     assert counts == (1, 2)
+
+
+class Sorter:
+    """Routes by a word of the text, and never what is ours."""
+
+    requires = ("post",)
+    assigns = "routes"
+    version = "sorter-1"
+
+    def enrich(self, columns: Mapping[str, Sequence[Any]]) -> list[tuple[Route, ...]]:
+        both = (Route("one", 2, "r1", NOW), Route("two", 5, "r2"))
+        return [both if "route" in post.text else () for post in columns["post"]]
+
+
+def test_each_route_has_a_notice_without_a_word_of_the_post() -> None:
+    stage = EnrichStage(
+        Chain([("sorter", Sorter())]),
+        None,  # type: ignore[arg-type]
+        TOPICS,
+        prefix="p",
+        clock=lambda: NOW,
+        load=lambda _: Newest(),
+    )
+    ours = post("route us") | {"direction": "outbound"}
+    records, counts = stage.results(fetched(post("route me"), post("plain"), ours, DELETION), Newest())
+    notices = [record for record in records if ".queue." in record.topic]
+    assert [(record.topic, record.key) for record in notices] == [
+        ("groundswell.queue.one", b"x:1"),
+        ("groundswell.queue.two", b"x:1"),
+    ]
+    first, second = (json.loads(record.value or b"") for record in notices)
+    assert first == {
+        "id": case_id("x:a", "x:1"),
+        "post_id": "x:1",
+        "queue": "one",
+        "priority": 2,
+        "rule": "r1",
+        "due_at": "2026-11-22T12:00:00Z",
+        "version": 0,
+        "source": "x",
+        "processed_at": "2026-11-22T12:00:00Z",
+    }
+    assert second["id"] == case_id("x:a", "x:1", "two")
+    assert counts == (4, 0), "a notice is no outcome of its own"

@@ -13,8 +13,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
+from pipeline.core.case import Changes, Claim, Entry, Step, decode_entry, encode_entry
 from pipeline.core.errors import RejectedError
 from pipeline.core.event import (
     Complaint,
@@ -110,11 +111,52 @@ REJECTION = msgspec.structs.replace(
     operation=2,
 )
 
+STEP = Entry(
+    case="3f2a91bc5d0e7784",
+    step=Step(
+        revision=3,
+        at=datetime(2026, 10, 6, 9, 30, 0, tzinfo=UTC),
+        by="ann",
+        did="moved",
+        note="not ours",
+        before=Changes(queue="care", priority=1, state="taken", assignee="ann"),
+        after=Changes(
+            source="x",
+            author_id="x:1f",
+            thread="t9",
+            split="care",
+            queue="billing",
+            priority=4,
+            state="new",
+            assignee="",
+            rule="angry-customer",
+            opened_at=datetime(2026, 10, 5, 7, 20, 5, tzinfo=UTC),
+            asked_at=datetime(2026, 10, 5, 7, 12, 20, tzinfo=UTC),
+            due_at=datetime(2026, 10, 5, 8, 20, 5, tzinfo=UTC),
+            first_response_at=datetime(2026, 10, 5, 7, 50, 0, tzinfo=UTC),
+            resolved_at=None,
+            customer_id="LW-204518",
+            incident="i7",
+            claims={
+                "x:7": Claim(
+                    version=3072,
+                    queue="care",
+                    priority=1,
+                    rule="angry-customer",
+                    due_at=datetime(2026, 10, 5, 8, 20, 5, tzinfo=UTC),
+                    customer="LW-204518",
+                )
+            },
+        ),
+    ),
+)
+
 ALL: dict[str, tuple[Struct, Callable[[Any], bytes], Callable[[bytes], Struct]]] = {
     "post": (POST, encode_post, decode_post),
     "event": (EVENT, encode_event, decode_event),
     "deletion": (DELETION, encode_event, decode_event),
     "rejection": (REJECTION, encode_rejection, decode_rejection),
+    "step": (STEP, encode_entry, decode_entry),
     "strike": (Strike(REJECTION.id, 4711), encode_strike, decode_strike),
 }
 
@@ -152,6 +194,12 @@ def _defaults(value: Struct, path: str) -> list[str]:
         for part in held if isinstance(held, tuple) else (held,):
             found += _defaults(part, f"{at}.") if isinstance(part, Struct) else []
     return found
+
+
+def test_the_example_of_a_step_leaves_no_field_out() -> None:
+    assert UNSET not in [getattr(STEP.step.after, field.name) for field in msgspec.structs.fields(Changes)]
+    left = {f"step.before.{field.name}" for field in msgspec.structs.fields(Changes)}
+    assert set(_defaults(STEP, "")) - left == {"schema"}
 
 
 def test_a_deletion_holds_nothing_that_anybody_wrote() -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.core.case_work import VERBS
 from pipeline.core.errors import ConfigError
 from pipeline.core.event import Route
 from pipeline.core.rule_tests import columns_from, read_rule_tests, run_rule_tests
@@ -249,3 +250,9 @@ def test_a_bad_rule_test_is_refused_in_words(test: str, told: str) -> None:
     with pytest.raises(ConfigError) as error:
         read_rule_tests(f"[[tests]]\n{test}".encode(), "tests")
     assert told in str(error.value)
+
+
+def test_no_queue_has_the_name_of_a_verb() -> None:
+    for verb in VERBS:
+        with pytest.raises(ConfigError, match=rf"queues.{verb}: `{verb}` is a word of the command"):
+            router_of(rules=f"[queues.{verb}]\npriority = 1\n")

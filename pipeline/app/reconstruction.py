@@ -1,0 +1,96 @@
+"""All indices anew from the log: posts, cases, customers, and the memory of authors.
+
+What each of them is made of is the business of its own module; here is only the order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from pipeline.app import case_journal, customer_stage
+from pipeline.app.author_memory import AuthorMemory
+from pipeline.app.case_keeper import CaseKeeper
+from pipeline.app.log_reader import read_topic
+from pipeline.app.producer import Producer
+from pipeline.app.rebuild import Rebuilt, rebuild
+from pipeline.app.site import now
+from pipeline.app.topics import Topics
+from pipeline.core.errors import RejectedError
+from pipeline.core.settings import Settings
+from sinks import elastic
+from sinks.cases import Cases
+from sinks.elastic import ElasticSink
+from sinks.store import Put, Store
+
+
+class Log(NamedTuple):
+    """The log of an installation, to read and to append to."""
+
+    bootstrap: str
+    topics: Topics
+    producer: Producer
+
+
+class Reconstructed(Struct, frozen=True):
+    """How many of each the indices hold by it; ``refused`` are events that the index did not take."""
+
+    events: int
+    refused: int
+    cases: int
+    customers: int
+    authors: int
+
+
+def reconstruct(
+    log: Log, sink: ElasticSink, settings: Settings, report: Callable[[Rebuilt], None], *, keep: bool
+) -> Reconstructed:
+    """Drops the indices unless ``keep``, and writes them from the log; ``report`` hears of the events.
+
+    Raises FatalError when the log holds what no Groundswell wrote, RetryableError when a server is away.
+    """
+    bootstrap, topics, producer = log
+    cases = Cases(sink.client, settings.elasticsearch)
+    journal = case_journal.journal_to(producer, topics)
+    if keep:
+        case_journal.complete(bootstrap, topics, cases, journal)
+    else:
+        case_journal.drop(bootstrap, topics, cases, journal)
+        elastic.drop(sink.client, settings.elasticsearch.prefix)
+
+    def restore() -> int:
+        return case_journal.restore(bootstrap, topics, cases)
+
+    brought = restore()
+    keeper = CaseKeeper(cases, journal, restore)
+    done = rebuild(bootstrap, topics.events.name, sink, report, keeper.follow)
+    # So that the next question already sees all of it.
+    sink.client.indices.refresh(index=f"{settings.elasticsearch.prefix}-posts-*")
+    cases.store.refresh()
+    store = Store(sink.client, settings.elasticsearch, customer_stage.KIND)
+    customers = _customers(log, store, keep=keep)
+    authors = AuthorMemory(sink.client, settings.elasticsearch, now).reckon_all()
+    return Reconstructed(done.written, done.refused, brought, customers, authors)
+
+
+def _customers(log: Log, store: Store, *, keep: bool) -> int:
+    """The index of customers from their topic; how many there are."""
+    if not keep:
+        # Not only for tidiness: in a topic that was made anew the offsets, and so the versions, are lower.
+        store.drop()
+    store.prepare()
+    there: set[str] = set()
+    for portion in read_topic(log.bootstrap, log.topics.customers.name):
+        puts: dict[str, Put] = {}
+        for record in portion:
+            try:
+                put = customer_stage.put_of(record)
+            except RejectedError:
+                continue  # the role `directory` has set it aside
+            puts[put.id] = put
+            (there.discard if put.source is None else there.add)(put.id)
+        store.put(list(puts.values()))
+    store.refresh()
+    return len(there)
