@@ -102,7 +102,7 @@ def test_a_connector_s_kind_may_come_from_a_variable() -> None:
 def test_every_step_has_a_table_and_its_variables() -> None:
     environ = {"GROUNDSWELL_ENRICHERS_SENTIMENT_LIMIT": "7", "GROUNDSWELL_ENRICHERS_SENTIMENT_ACCOUNT": "a"}
     settings = read("", environ | {"GROUNDSWELL_ENRICHERS_SENTIMENT_TOKEN": "t"})
-    assert dict(settings.enrichers) == {"language": {}, "sentiment": {}, "entities": {}, "complaint": {}}
+    assert dict(settings.enrichers) == {step: {} for step in settings.enrich.steps}
     environ |= {"GROUNDSWELL_ENRICHERS_SENTIMENT_TOKEN": "t"}
     found = convert_table(Part, settings.enrichers["sentiment"], "enrichers.sentiment", environ=environ)
     assert found.limit == 7
