@@ -170,8 +170,14 @@ def named_by(entity: Entity) -> str:
 
 
 def versions_of(stored: Mapping[str, str], steps: Steps) -> tuple[StepVersion, ...]:
-    """The steps of the event and of today, in the order of today; those that are gone come last."""
-    today = {name: step.version for name, step in steps}
+    """The steps of the event and of today, in the order of today; those that are gone come last.
+
+    That which links to customers has a new version with each of them, and is not held against today's.
+    """
+    today = {
+        name: stored[name] if step.assigns == LINKING and name in stored else step.version
+        for name, step in steps
+    }
     names = [*today, *(name for name in stored if name not in today)]
     return tuple(StepVersion(name, stored.get(name, ""), today.get(name, "")) for name in names)
 

@@ -28,6 +28,10 @@ class Field(Struct, frozen=True):
     exact: str
 
 
+JOINED = {"customer.name": Field("customer.name", "keyword", False, "")}
+"""Fields that are in no document of a post: they are read from another index when posts are shown."""
+
+
 @cache
 def catalogue() -> Mapping[str, Field]:
     """All fields by name, in the order of the documents; objects are named by their leaves only."""
@@ -49,13 +53,13 @@ def _collect(properties: Mapping[str, Any], prefix: str, found: dict[str, Field]
 
 
 def leaves(name: str) -> list[Field]:
-    """The field of that name, or the fields of the object of that name.
+    """The field of that name, also a joined one, or the fields of the object of that name.
 
     Raises ConfigError for an unknown one, with the nearest that is known.
     """
     known = catalogue()
-    if name in known:
-        return [known[name]]
+    if found := known.get(name) or JOINED.get(name):
+        return [found]
     inside = [field for field in known.values() if field.name.startswith(f"{name}.")]
     if not inside:
         raise ConfigError(_unknown(name))
@@ -93,6 +97,9 @@ def is_field(name: str) -> bool:
 
 
 def _unknown(name: str) -> str:
+    if name in JOINED:
+        above = name.rpartition(".")[0]
+        return f"`{name}` is no field of posts, only shown beside them (--fields): go by `{above}.id`"
     near = get_close_matches(name, catalogue(), n=1, cutoff=0.5) or [
         field for field in catalogue() if name.lower() in field.split(".")
     ]

@@ -88,7 +88,7 @@ def sort_of(written: str) -> list[Query]:
 
 def count(client: Elasticsearch, index: str, search: Search) -> int:
     """How many posts match. Raises ConfigError, RetryableError."""
-    with _asking(client):
+    with asking(client):
         answer = client.search(
             index=index,
             query=query_of(search),
@@ -122,7 +122,7 @@ def documents(  # noqa: PLR0913 - one question, in its parts
         "track_total_hits": False,
         "allow_partial_search_results": False,
     }
-    with _asking(client):
+    with asking(client):
         yield from _pages(client, index, question, limit)
 
 
@@ -156,11 +156,11 @@ def tally(client: Elasticsearch, index: str, search: Search, by: str) -> list[tu
     ``created_at:day`` (or hour, week, month; day where none is said) gives a series in time, by the start of
     each step in UTC; steps without posts are left out. Raises ConfigError, RetryableError.
     """
-    source, in_time = _source_of(by)
+    source, in_time = source_of(by)
     query = query_of(search)
     counts: list[tuple[object, int]] = []
     after: dict[str, Any] | None = None
-    with _asking(client):
+    with asking(client):
         while True:
             values: Query = {"size": BUCKETS, "sources": [{"value": source}]}
             if after is not None:
@@ -183,7 +183,8 @@ def tally(client: Elasticsearch, index: str, search: Search, by: str) -> list[tu
     return counts if in_time else sorted(counts, key=lambda pair: -pair[1])
 
 
-def _source_of(by: str) -> tuple[Query, bool]:
+def source_of(by: str) -> tuple[Query, bool]:
+    """The source of a composite aggregation by a field's values or steps in time, and whether it is time."""
     name, _, interval = by.partition(":")
     field = exact(name, "count by")
     if field.type != "date" and not interval:
@@ -201,7 +202,7 @@ def _source_of(by: str) -> tuple[Query, bool]:
 
 
 @contextmanager
-def _asking(client: Elasticsearch) -> Iterator[None]:
+def asking(client: Elasticsearch) -> Iterator[None]:
     """A fault of the question is the asker's; all else is as :func:`sinks.elastic.answering` says."""
     with answering(client):
         try:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from pipeline.app.fields import Field
     from pipeline.app.search import Search
+    from pipeline.core.settings import Settings
+    from sinks.store import Store
 
 SHOWN = 20
 """Rows of a table unless --limit says otherwise; exports are whole."""
@@ -43,6 +45,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     what = command.add_mutually_exclusive_group()
     what.add_argument("--count", action="store_true", help="print the number of posts, nothing else")
     what.add_argument("--count-by", metavar="FIELD", help="posts by value, or by created_at:day, :week …")
+    what.add_argument(
+        "--share-of-voice",
+        action="store_true",
+        help="posts, share, complaints and mood of us and of competitors",
+    )
+    option("--by", choices=("day", "week", "month"), help="with --share-of-voice: one row a step and brand")
     option("--fields", metavar="A,B,C", help="the columns, separated by commas")
     option("--deleted", action="store_true", help="deleted posts too, of which only stubs are left")
     option("--format", choices=FORMATS, help="(default: by the end of FILE, else table)")
@@ -59,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.app.search import Search
     from pipeline.core.index_name import alias
     from sinks.elastic import client_for
+    from sinks.store import Store
 
     args.format = args.format or _format_of(args.output)
     _check(args)
@@ -73,13 +82,16 @@ def run(args: argparse.Namespace) -> int:
     logs.set_up("error")
     client = client_for(settings.elasticsearch, elasticsearch_url(settings, home_for(args)))
     index = alias(settings.elasticsearch.prefix)
+    customers = Store(client, settings.elasticsearch, "customers")
     try:
         if args.count:
             _print_count(client, index, search, args)
         elif args.count_by:
-            _list_counts(client, index, search, args)
+            _list_counts(client, index, search, args, customers)
+        elif args.share_of_voice:
+            _list_shares(client, index, search, args, settings)
         else:
-            _list_documents(client, index, search, args)
+            _list_documents(client, index, search, args, customers)
     finally:
         client.close()
     return 0
@@ -97,6 +109,10 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError("parquet is no text for a terminal: use --output FILE or redirect to one")
     if args.format == "parquet" and args.count:
         raise ConfigError("--count prints one number: leave --format parquet out")
+    if args.by and not args.share_of_voice:
+        raise ConfigError(
+            f"--by goes with --share-of-voice; posts by time are --count-by created_at:{args.by}"
+        )
 
 
 def _print_count(client: Elasticsearch, index: str, search: Search, args: argparse.Namespace) -> None:
@@ -107,23 +123,61 @@ def _print_count(client: Elasticsearch, index: str, search: Search, args: argpar
         out.write(f"{number}\n")
 
 
-def _list_counts(client: Elasticsearch, index: str, search: Search, args: argparse.Namespace) -> None:
-    from pipeline.app.fields import Field
+def _list_counts(
+    client: Elasticsearch, index: str, search: Search, args: argparse.Namespace, customers: Store
+) -> None:
+    from pipeline.app.fields import Field, leaves
+    from pipeline.app.joining import with_names
     from pipeline.app.search import tally
 
     pairs = tally(client, index, search, args.count_by)
     name = args.count_by.partition(":")[0]
     kinds = {type(value) for value, _ in pairs}
     kind = _KINDS.get(kinds.pop(), "keyword") if len(kinds) == 1 else "keyword"
-    rows = ({name: value, "count": number} for value, number in pairs[: args.limit])
-    _write(rows, [Field(name, kind, False, name), Field("count", "long", False, "count")], args)
+    rows: Iterator[Mapping[str, object]] = (
+        {name: value, "count": number} for value, number in pairs[: args.limit]
+    )
+    fields = [Field(name, kind, False, name), Field("count", "long", False, "count")]
+    if name == "customer.id" and args.format == "table":
+        # Only where somebody reads it: an export holds no names unless it is asked for them.
+        rows = with_names(({**row, "customer": {"id": row[name]}} for row in rows), customers)
+        fields.insert(1, *leaves("customer.name"))
+    _write(rows, fields, args)
+
+
+def _list_shares(
+    client: Elasticsearch, index: str, search: Search, args: argparse.Namespace, settings: Settings
+) -> None:
+    import msgspec
+
+    from pipeline.app.fields import Field
+    from pipeline.app.share_of_voice import brands_of, share_of_voice, voices_of
+
+    found = share_of_voice(client, index, search, voices_of(brands_of(settings)), args.by)
+    fields = [Field(name, kind, False, name) for name, kind in _SHARE if args.by or name != "period"]
+    _write((msgspec.structs.asdict(one) for one in found[: args.limit]), fields, args)
+
+
+_SHARE = (
+    ("period", "keyword"),
+    ("id", "keyword"),
+    ("name", "keyword"),
+    ("kind", "keyword"),
+    ("posts", "long"),
+    ("share", "double"),
+    ("complaints", "long"),
+    ("sentiment", "double"),
+)
 
 
 _KINDS: dict[type, str] = {bool: "boolean", int: "long", float: "double"}
 
 
-def _list_documents(client: Elasticsearch, index: str, search: Search, args: argparse.Namespace) -> None:
-    from pipeline.app.fields import catalogue, leaves
+def _list_documents(
+    client: Elasticsearch, index: str, search: Search, args: argparse.Namespace, customers: Store
+) -> None:
+    from pipeline.app.fields import JOINED, catalogue, leaves
+    from pipeline.app.joining import with_names
     from pipeline.app.search import count, documents
 
     names = [name.strip() for name in (args.fields or "").split(",") if name.strip()]
@@ -131,12 +185,13 @@ def _list_documents(client: Elasticsearch, index: str, search: Search, args: arg
         names = names or list(COLUMNS)
     fields = [field for name in names for field in leaves(name)]
     limit = SHOWN if args.limit is None and args.format == "table" else args.limit
-    source = [field.name for field in fields]
+    joined = any(field.name in JOINED for field in fields)
+    source = [field.name for field in fields] + (["customer.id"] if joined else [])
     found = documents(client, index, search, sort=args.sort, fields=source, limit=limit)
     if args.format != "json":
         fields = fields or list(catalogue().values())
     with closing(found):
-        written = _write(found, fields, args)
+        written = _write(with_names(found, customers) if joined else found, fields, args)
     if args.format == "table" and args.limit is None and written == SHOWN:
         total = count(client, index, search)
         if total > written:

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     if sys.stderr.isatty():
         print(file=sys.stderr)
     print(
-        f"rebuilt the index from {done.events} events and {done.cases} cases of the log; {done.refused} events"
+        f"rebuilt the index from {done.events} events and {done.cases} cases; {done.refused} events"
         f" were refused; {done.customers} customers, {done.authors} authors",
         file=sys.stderr,
     )
@@ -63,7 +63,4 @@ def _report(done: Rebuilt) -> None:
 def _agreed(prefix: str) -> bool:
     if not sys.stdin.isatty():
         return False
-    return (
-        input(f"Drop all indices of {prefix}- and write them anew? Type yes: ").strip()
-        == "yes"
-    )
+    return input(f"Drop all indices of {prefix}- and write them anew? Type yes: ").strip() == "yes"

@@ -95,8 +95,11 @@ def test_the_link_to_a_customer_is_left_as_it_is(steps: Steps) -> None:
             raise AssertionError(columns)
 
     event = replace(made(steps), customer=CustomerLink("c1", 1.0))
-    told = judged(event, [*steps, ("customer", Linker())])
+    told = judged(
+        replace(event, versions={**event.versions, "customer": "1.7"}), [*steps, ("customer", Linker())]
+    )
     assert (told.today, told.problems) == ((), ())
+    assert not any(version.differs for version in told.versions)
 
 
 def test_a_step_that_fails_today_is_told_and_the_rest_goes_on(steps: Steps) -> None:

@@ -24,9 +24,7 @@ from sinks.store import Put, Store
 CREATED = datetime(2026, 10, 28, 10, 2, 22, tzinfo=UTC)
 NOW = CREATED + timedelta(minutes=1)
 ID = "x:2107005952455645816"
-TEXT = (
-    "VERY slow again \x1b[2J\u202e and NOT great 😡!! @acme Acme Go not working for 3 days. I don’t like it"
-)
+TEXT = "VERY slow \x1b[2J\u202e and NOT great 😡!! @acme Acme Go is not working for 3 days. I don’t like it"
 BRANDS = """
 [[entities]]
 id = "brand:acme"
