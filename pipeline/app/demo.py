@@ -1,4 +1,4 @@
-"""The demo: the real pipeline on this machine over posts about invented brands, from nothing to a plot.
+"""The demo: the real pipeline on this machine over posts about invented brands, from nothing to a full queue.
 
 Its state is an installation of its own, so that nothing of it mixes with anybody's posts.
 """
@@ -10,24 +10,39 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 from elasticsearch import Elasticsearch
 from msgspec import Struct
 
+from pipeline.app import customer_stage
 from pipeline.app.auditor import Auditor
+from pipeline.app.case_desk import Desk
+from pipeline.app.case_list import CaseList, Row, Total
 from pipeline.app.configuration import elasticsearch_url, kafka_bootstrap
+from pipeline.app.customers.file import CustomerFile
+from pipeline.app.customers.importing import Import, held
+from pipeline.app.customers.source import Source
 from pipeline.app.daemon import Daemon, settle, surroundings
+from pipeline.app.explain import Explained, explain
+from pipeline.app.producer import Producer
+from pipeline.app.region import region_of
 from pipeline.app.replay import replay_file
-from pipeline.app.topics import ensure_topics
+from pipeline.app.search import Search
+from pipeline.app.share_of_voice import Share, brands_of, share_of_voice, voices_of
+from pipeline.app.site import now
+from pipeline.app.topics import Topics, ensure_topics
 from pipeline.core.configuration import read_settings
 from pipeline.core.errors import FatalError
+from pipeline.core.index_name import alias
 from pipeline.core.settings import Settings
 from pipeline.embedded.account import account_for, make_home
 from pipeline.embedded.servers import running, status
 from sinks import elastic
+from sinks.store import Store
 
 Announce = Callable[[str], None]
 
@@ -41,9 +56,23 @@ _SETTINGS = """\
 [http]
 port = 0
 
+[enrichers.direction]
+file = "brands.toml"
+
 [enrichers.entities]
 file = "brands.toml"
+
+[enrichers.contacts]
+region = "US"
+number = "LW-[0-9]{6}"
+
+[enrichers.route]
+file = "routing.toml"
 """
+_COPIED = ("brands.toml", "routing.toml")
+
+# Rows of the queue to show, and the customer who is on the most channels.
+_CASES = 6
 
 
 class Shown(Struct, frozen=True):
@@ -53,9 +82,22 @@ class Shown(Struct, frozen=True):
     seconds: float
     days: Days
     languages: list[tuple[str, int]]
-    loudest: list[tuple[str, str]]
     documents: int
     stubs: int
+    shares: list[Share]
+    queues: list[Total]
+    cases: list[Row]
+    known: list[Known]
+    traced: Explained | None
+
+
+class Known(Struct, frozen=True):
+    """A customer whom the posts of several channels were linked to."""
+
+    id: str
+    name: str
+    channels: list[tuple[str, int]]
+    evidence: list[str]
 
 
 def stage(home: Path) -> Settings:
@@ -71,7 +113,8 @@ def stage(home: Path) -> Settings:
     home.mkdir(mode=0o700, exist_ok=True)
     file = home / SETTINGS_FILE
     file.write_text(_SETTINGS)
-    (home / "brands.toml").write_bytes((files("configs") / "brands.toml").read_bytes())
+    for name in _COPIED:
+        (home / name).write_bytes((files("configs") / name).read_bytes())
     return read_settings(file, {})
 
 
@@ -103,6 +146,7 @@ def play(settings: Settings, home: Path, announce: Announce) -> Shown:
     """Sends the demo's posts through everything and asks the index what came of them."""
     with pipeline(home, settings, announce) as (bootstrap, client, daemon):
         topics = ensure_topics(bootstrap, settings.kafka)
+        announce(f"imported {_import_customers(settings, bootstrap, topics)} customers")
         began = time.monotonic()
         with as_file(files("configs") / "demo" / "posts.jsonl") as path:
             tally = replay_file(
@@ -120,28 +164,43 @@ def play(settings: Settings, home: Path, announce: Announce) -> Shown:
             f"{ledger.superseded} superseded by edits + {ledger.deleted} deleted + "
             f"{ledger.duplicates} repeats" + (f" + {ledger.rejected} rejected" if ledger.rejected else "")
         )
-        return _ask(client, f"{settings.elasticsearch.prefix}-posts", tally.posts, seconds)
+        return _ask(client, settings, home, tally.posts, seconds)
+
+
+def _import_customers(settings: Settings, bootstrap: str, topics: Topics) -> int:
+    """Takes in the demo's books as `customer import` does; how many customers they hold."""
+    producer = Producer(bootstrap, client_id="groundswell-demo")
+    with as_file(files("configs") / "demo" / "customers.csv") as path, closing(Source(str(path))) as source:
+        file = CustomerFile(source, region_of(settings))
+        with closing(Import(file, held(bootstrap, topics.customers.name), replace=False)) as work:
+            for finding in work.findings():
+                raise FatalError(f"customers.csv, line {finding.line}: {finding.problem}")
+            work.send(producer, topics.customers.name)
+            producer.close()
+            return work.summary.rows
 
 
 _DAYS = {
     "date_histogram": {"field": "created_at", "calendar_interval": "day", "format": "MM-dd"},
     "aggs": {"label": {"terms": {"field": "sentiment.label"}}},
 }
+_KNOWN = {
+    "terms": {"field": "customer.id", "size": 3, "order": [{"channels": "desc"}, {"_count": "desc"}]},
+    "aggs": {
+        "channels": {"cardinality": {"field": "source"}},
+        "sources": {"terms": {"field": "source"}},
+        "evidence": {"terms": {"field": "customer.evidence"}},
+    },
+}
 
 
-def _ask(client: Elasticsearch, index: str, lines: int, seconds: float) -> Shown:
+def _ask(client: Elasticsearch, settings: Settings, home: Path, lines: int, seconds: float) -> Shown:
+    index = alias(settings.elasticsearch.prefix)
     answer = client.search(
         index=index,
         size=0,
         query={"bool": {"must_not": [{"term": {"deleted": True}}]}},
-        aggs={"days": _DAYS, "languages": {"terms": {"field": "language.code", "size": 10}}},
-    )
-    loudest = client.search(
-        index=index,
-        size=3,
-        query={"bool": {"filter": [{"term": {"direction": "inbound"}}]}},
-        sort=[{"sentiment.compound": "asc"}, {"id": "asc"}],
-        source={"includes": ["text", "author.handle", "author.name"]},
+        aggs={"days": _DAYS, "languages": {"terms": {"field": "language.code", "size": 10}}, "known": _KNOWN},
     )
     groups = answer["aggregations"]
     days = {
@@ -149,18 +208,42 @@ def _ask(client: Elasticsearch, index: str, lines: int, seconds: float) -> Shown
         for day in groups["days"]["buckets"]
     }
     stubs = client.count(index=index, query={"term": {"deleted": True}})["count"]
+    desk = Desk(settings, home)
+    try:
+        cases = CaseList(desk.client, settings.elasticsearch, desk.cases)
+        waiting = list(cases.rows(limit=_CASES))
+        queues = cases.totals(now())
+    finally:
+        desk.close()
     return Shown(
         lines=lines,
         seconds=seconds,
         days=days,
-        languages=[(entry["key"], entry["doc_count"]) for entry in groups["languages"]["buckets"]],
-        loudest=[_quote(hit["_source"]) for hit in loudest["hits"]["hits"]],
+        languages=_counts(groups["languages"]),
         documents=client.count(index=index)["count"] - stubs,
         stubs=stubs,
+        shares=share_of_voice(client, index, Search(), voices_of(brands_of(settings))),
+        queues=queues,
+        cases=waiting,
+        known=_known(client, settings, groups["known"]["buckets"]),
+        traced=explain(client, settings, str(waiting[0]["post"])) if waiting else None,
     )
 
 
-def _quote(source: dict[str, dict[str, str] | str]) -> tuple[str, str]:
-    author = source["author"]
-    assert isinstance(author, dict)
-    return author.get("handle") or author.get("name", ""), str(source["text"])
+def _counts(group: dict[str, list[dict[str, Any]]]) -> list[tuple[str, int]]:
+    return [(entry["key"], entry["doc_count"]) for entry in group["buckets"]]
+
+
+def _known(client: Elasticsearch, settings: Settings, buckets: list[dict[str, Any]]) -> list[Known]:
+    store = Store(client, settings.elasticsearch, customer_stage.KIND)
+    names = store.get([bucket["key"] for bucket in buckets])
+    return [
+        Known(
+            bucket["key"],
+            names[bucket["key"]].source.get("name", ""),
+            _counts(bucket["sources"]),
+            [evidence for evidence, _ in _counts(bucket["evidence"])],
+        )
+        for bucket in buckets
+        if bucket["key"] in names
+    ]

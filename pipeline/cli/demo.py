@@ -49,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(shown: Shown, home: Path) -> None:
-    from pipeline.cli.output import plain
+    from pipeline.cli.explained import page
+    from pipeline.cli.output import write_rows
 
     print()
     _plot(shown)
@@ -59,19 +60,92 @@ def _show(shown: Shown, home: Path) -> None:
         f"{shown.lines} lines through everything in {shown.seconds:.1f} s"
     )
     print("languages: " + ", ".join(f"{code} {count}" for code, count in shown.languages))
-    print("\nthe most negative that customers wrote:")
-    for author, text in shown.loudest:
-        print(f"  {plain(author)}: {_shortened(plain(text))}")
+    width = shutil.get_terminal_size().columns
+    for title, rows, columns in (
+        (
+            "For analysts: share of voice",
+            _shares(shown),
+            ["brand", "kind", "posts", "share", "complaints", "sentiment"],
+        ),
+        (
+            "One memory of each customer over all channels",
+            _known(shown),
+            ["customer", "name", "posts", "known by"],
+        ),
+        ("For support: the queues", _queues(shown), ["queue", "waiting", "untaken", "late"]),
+        (
+            "What is to be answered first",
+            _cases(shown),
+            ["case", "queue", "p", "customer", "author", "why", "text"],
+        ),
+    ):
+        print(f"\n{title}")
+        write_rows(rows, columns, "table", sys.stdout, width=width)
+    if shown.traced is not None:
+        print("\nWhy the first of them is where it is, as `explain` tells it\n")
+        sys.stdout.write(page(shown.traced))
+    _try_next(shown, home)
+
+
+def _shares(shown: Shown) -> list[dict[str, object]]:
+    return [
+        {
+            "brand": share.name,
+            "kind": share.kind,
+            "posts": share.posts,
+            "share": f"{share.share:.0f} %",
+            "complaints": share.complaints,
+            "sentiment": "" if share.sentiment is None else f"{share.sentiment:+.2f}",
+        }
+        for share in shown.shares
+    ]
+
+
+def _known(shown: Shown) -> list[dict[str, object]]:
+    return [
+        {
+            "customer": one.id,
+            "name": one.name,
+            "posts": ", ".join(f"{source} {count}" for source, count in one.channels),
+            "known by": ", ".join(one.evidence),
+        }
+        for one in shown.known
+    ]
+
+
+def _queues(shown: Shown) -> list[dict[str, object]]:
+    return [
+        {"queue": one.queue, "waiting": one.open, "untaken": one.unassigned, "late": one.late}
+        for one in shown.queues
+    ]
+
+
+def _cases(shown: Shown) -> list[dict[str, object]]:
+    return [
+        {
+            **row,
+            "case": str(row["case"])[:8],
+            "p": row["priority"],
+            "customer": row["customer"] or "—",
+            "why": row["rule"],
+        }
+        for row in shown.cases
+    ]
+
+
+def _try_next(shown: Shown, home: Path) -> None:
     command = _command()
-    print(f"\nThis installation stays. Three commands to try next, after `export GROUNDSWELL_HOME={home}`:")
-    print(f"  {command} up                                      start its servers again")
-    print(f"  {command} query 'outage AND sentiment.label:negative'   ask the index")
-    print(f"  {command} query '*' --count-by sentiment.label          count by any field")
-
-
-def _shortened(text: str) -> str:
-    width = max(shutil.get_terminal_size().columns - 20, 40)
-    return text if len(text) <= width else text[: width - 1] + "…"
+    case = str(shown.cases[0]["case"])[:8] if shown.cases else "CASE"
+    customer = shown.known[0].id if shown.known else "ID"
+    print(f"\nThis installation stays. Try next, after `export GROUNDSWELL_HOME={home}`:")
+    for words, told in (
+        ("up", "start its servers again"),
+        ("query 'outage AND sentiment.label:negative'", "ask the index"),
+        ("queue outages", "what waits there"),
+        (f"queue take {case} --as ann", "work on it"),
+        (f"customer show {customer}", "everything known of a customer"),
+    ):
+        print(f"  {command} {words:<46} {told}")
 
 
 def _command() -> str:
