@@ -71,7 +71,7 @@ def normal_handle(source: str, written: str) -> str:
             text = text.removeprefix(sign)
             break
     if "/" in text:
-        text = _of_address(platform, text) if platform else ""
+        text = unicodedata.normalize("NFC", _of_address(platform, text).casefold()) if platform else ""
     text = text.lstrip("@＠")
     form = platform.form if platform else _PLAIN
     if len(text) > MAX_LENGTH or not form.fullmatch(text) or not text.isprintable():

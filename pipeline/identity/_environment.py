@@ -8,6 +8,7 @@ open ones are kept here, and here alone. Knows nothing of customers.
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import threading
 import time
@@ -55,17 +56,24 @@ class Held:
         self.path = path
         self.stamp = at
         self.users = 0
+        self.number = next(_numbers)
         self._turn = threading.Condition()
         self._active = 0
         self._open(write)
 
     def _open(self, write: bool) -> None:
+        if (self.path / DATA).stat().st_size == 0:
+            raise lmdb.InvalidError(str(self.path))
         self.write = write
         self.env = open_file(self.path, write=write)
-        self.keys, self.customers, self.meta = (
-            self.env.open_db(name, create=False, dupsort=name == b"keys", dupfixed=name == b"keys")
-            for name in TABLES
-        )
+        try:
+            self.keys, self.customers, self.meta = (
+                self.env.open_db(name, create=False, dupsort=name == b"keys", dupfixed=name == b"keys")
+                for name in TABLES
+            )
+        except BaseException:
+            self.env.close()
+            raise
 
     @contextmanager
     def read(self) -> Iterator[Any]:
@@ -103,11 +111,15 @@ class Held:
 
     def close(self) -> None:
         """Waits for the looks of other threads."""
+        if self.stamp[0] != os.getpid():
+            self.env.close()  # the parent's threads are not here, and what is theirs stays open there
+            return
         with self._turn:
             self._turn.wait_for(lambda: not self._active, timeout=10)
             self.env.close()
 
 
+_numbers = itertools.count()
 _held: dict[Stamp, Held] = {}
 _guard = threading.Lock()
 
@@ -121,6 +133,8 @@ def take(path: Path, *, write: bool = False) -> Held | None:
         at = stamp(path)
         if at is None:
             return None
+        for inherited in [one for one in _held if one[0] != at[0]]:
+            _held.pop(inherited).close()
         found = _held.get(at)
         try:
             if found is None:
@@ -142,8 +156,7 @@ def release(held: Held) -> None:
         held.users -= 1
         if held.users == 0:
             _held.pop(held.stamp, None)
-            if held.stamp[0] == os.getpid():
-                held.close()
+            held.close()
 
 
 def open_file(path: Path, *, write: bool, subdir: bool = True) -> Any:
@@ -183,7 +196,8 @@ def remedy(path: Path) -> str:
     return f"stop the daemon and delete the folder {path}; it is built anew from the log"
 
 
-_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# LMDB says EIO where the disk took less than it was given, as a disk does that fills up.
+_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _DAMAGED = (
     lmdb.InvalidError,
@@ -200,7 +214,7 @@ def told(error: Exception, path: Path) -> GroundswellError:
     code = getattr(error, "errno", None) or getattr(error, "code", 0)
     what = f"the directory {path}"
     if isinstance(error, lmdb.DiskError) or code in _ROOM:
-        return RetryableError(f"{what} finds no room on its disk: make some", 15.0)
+        return RetryableError(f"{what} cannot be written, its disk is full or broken: make room", 15.0)
     if isinstance(error, lmdb.ReadersFullError):
         return RetryableError(f"{what} is read by more than {MAX_READERS} at once: start fewer workers", 1.0)
     if isinstance(error, _DAMAGED):

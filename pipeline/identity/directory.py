@@ -38,7 +38,8 @@ DATA = environment.DATA
 SCHEMA = 1
 """Version of the tables; a file of a higher one is refused."""
 
-TAG_BYTES = 16
+TAG_BYTES = 10
+"""Two of a million customers share a tag once in a million million directories."""
 
 _SCHEMA, _REVISION, _FRESH = b"schema", b"revision", b"fresh"
 _POSITION = b"position:"
@@ -72,53 +73,63 @@ def _tag(customer_id: str) -> bytes:
     return blake2b(customer_id.encode(), digest_size=TAG_BYTES).digest()
 
 
-def _row(customer: Customer) -> bytes:
-    keys = b"".join(sorted(keys_of(customer)))
-    return _encode(_Row(customer.id, customer.segment, customer.value, customer.consent, keys))
+def _row(customer: Customer) -> tuple[bytes, list[bytes]]:
+    """The row of a customer, and the keys in it."""
+    keys = sorted(keys_of(customer))
+    row = _Row(customer.id, customer.segment, customer.value, customer.consent, b"".join(keys))
+    return _encode(row), keys
 
 
-def _keys(row: bytes | None) -> set[bytes]:
-    keys = _decode(row).keys if row else b""
+def _keys(row: bytes) -> set[bytes]:
+    keys = _decode(row).keys
     return {keys[i : i + KEY_BYTES] for i in range(0, len(keys), KEY_BYTES)}
 
 
 class Moment:
     """The directory at one moment; see :class:`pipeline.core.linking.Directory`."""
 
-    def __init__(self, get: Any, tables: environment.Held | None) -> None:
-        self._get = get
+    def __init__(self, txn: Any, tables: environment.Held | None) -> None:
+        self._txn = txn
         self._tables = tables
+        self._under = txn.cursor(tables.keys) if tables else None
+        self._last: tuple[str, Known | None] | None = None
 
     @property
     def revision(self) -> int:
         """Goes up with every change of a customer; 0 while there is none."""
-        return int(self._get(_REVISION, b"0", self._tables.meta)) if self._tables else 0
+        return int(self._txn.get(_REVISION, b"0", self._tables.meta)) if self._tables else 0
 
     @property
     def edition(self) -> object:
         """Equal for two moments of one process only where nothing of the directory changed between them."""
-        return (self._tables.stamp, self.revision) if self._tables else None
+        return (self._tables.number, self.revision) if self._tables else None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it ever held all that the topic held. Else it is being built, and most are missing."""
+        return self._tables is not None and self._txn.get(_FRESH, None, self._tables.meta) is not None
 
     def holders(self, key: bytes) -> Sequence[str]:
         """The ids of the customers under a key, at most two."""
-        if self._tables is None:
+        cursor = self._under
+        if cursor is None or not cursor.set_key(key):
             return ()
-        tag = self._get(key, None, self._tables.keys)
-        return () if tag is None else self._named(key, tag)
-
-    def _named(self, key: bytes, first: bytes) -> Sequence[str]:
-        assert self._tables is not None
-        with self._get.__self__.cursor(self._tables.keys) as cursor:
-            cursor.set_key(key)
-            tags = [first, cursor.value()] if cursor.next_dup() else [first]
-        return [known.id for known in map(self._of, tags) if known is not None]
+        tags = [cursor.value()]
+        if cursor.next_dup():
+            tags.append(cursor.value())
+        found = [known for known in map(self._of, tags) if known is not None]
+        if len(found) == 1:
+            self._last = (found[0].id, found[0])  # it is asked for next
+        return [known.id for known in found]
 
     def known(self, customer_id: str) -> Known | None:
         """What is known of the customer of that id, also of one without consent."""
-        return self._of(_tag(customer_id))
+        if self._last is None or self._last[0] != customer_id:
+            self._last = (customer_id, self._of(_tag(customer_id)))
+        return self._last[1]
 
     def _of(self, tag: bytes) -> Known | None:
-        raw = self._get(tag, None, self._tables.customers) if self._tables else None
+        raw = self._txn.get(tag, None, self._tables.customers) if self._tables else None
         if raw is None:
             return None
         row = _decode(raw)
@@ -240,7 +251,7 @@ class DirectoryReader:
             yield _EMPTY
         else:
             with held.read() as txn:
-                yield Moment(txn.get, held)
+                yield Moment(txn, held)
 
     def positions(self) -> Mapping[int, int]:
         """Partition to the offset after the last that was applied."""
@@ -337,13 +348,13 @@ def _store(txn: Any, held: environment.Held, state: Mapping[str, Customer | None
     for customer_id, customer in state.items():
         tag = _tag(customer_id)
         before = txn.get(tag, None, held.customers)
-        after = _row(customer) if customer is not None else None
+        after, keys = _row(customer) if customer is not None else (None, [])
         if before == after:
             continue
         changed += 1
-        had, has = _keys(before), _keys(after)
-        gone += [(key, tag) for key in had - has]
-        new += [(key, tag) for key in has - had]
+        had = _keys(before) if before else set()
+        gone += [(key, tag) for key in had.difference(keys)]
+        new += [(key, tag) for key in keys if key not in had]
         if after is None:
             txn.delete(tag, db=held.customers)
         else:

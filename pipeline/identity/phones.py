@@ -37,6 +37,7 @@ _DATE = re.compile(
 _YEARS = re.compile(rf"(?:(?:19|20)[0-9]{{2}}[{_MARKS}]{{1,3}})*(?:19|20)[0-9]{{2}}")
 _EXTENSION = re.compile(r"(?:x|ext\.?) ?[0-9]", re.I)
 _IP = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
+_CURRENCIES = ("$", "€", "£", "¥", "₹")
 _MONEY = re.compile(
     r"\s?(?:[€$£¥%°]|(?:usd|eur|gbp|dollars?|euros?|pounds?|bucks|miles|points|km|kg)\b)", re.I
 )
@@ -115,7 +116,7 @@ def find_phones(text: str, region: str) -> list[str]:
 def _read(text: str, start: int, end: int, region: str) -> list[str]:
     """The numbers of a row of digits: one, or two that only a space or stroke divides, or one with a
     stray figure beside it, such as a time of day."""
-    if end - start > 2 * MAX_WRITTEN:
+    if end - start > 2 * MAX_WRITTEN or text[start - 1 : start] in _CURRENCIES or _MONEY.match(text, end):
         return []
     if number := _number(text, start, end, region):
         return [number]
