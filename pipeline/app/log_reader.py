@@ -49,6 +49,9 @@ def read_topic(bootstrap: str, topic: str, partition: int | None = None) -> Iter
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "fetch.message.max.bytes": 4 * 1024 * 1024,
+            # librdkafka's own 100,000 a partition hold half a gigabyte of small records.
+            "queued.min.messages": 10_000,
+            "queued.max.messages.kbytes": 8 * 1024,
             "log_level": 3,
         },
         logger=log,

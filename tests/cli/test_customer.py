@@ -50,6 +50,7 @@ def store(
     monkeypatch.setenv("GROUNDSWELL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("GROUNDSWELL_ELASTICSEARCH_URL", elastic_settings.url)
     monkeypatch.setenv("GROUNDSWELL_ELASTICSEARCH_PREFIX", elastic_settings.prefix)
+    monkeypatch.setenv("GROUNDSWELL_ENRICHERS_CONTACTS_REGION", "US")
     store = Store(client, elastic_settings, KIND)
     store.prepare()
     store.put([Put(one.id, 1, document_of(one, NOW)) for one in CUSTOMERS])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import random
@@ -149,8 +150,6 @@ def test_standard_input_and_a_table_of_what_is_wrong(installation: Installation)
 
 
 def test_a_damaged_archive_changes_nothing(installation: Installation, tmp_path: Path) -> None:
-    import gzip
-
     path = tmp_path / "customers.csv.gz"
     path.write_bytes(gzip.compress(table(50_000, name="Ann").encode())[:-100])
     done = installation.command("customer", "import", str(path))
@@ -182,6 +181,17 @@ def test_an_import_killed_in_the_middle_and_again(installation: Installation, tm
     assert len(customers) == rows
     assert customers["c-77"].emails == ("a77@x.org",)
     assert f"{rows:,} rows: {rows - before:,} new, 0 changed, {before:,} unchanged" in again.stderr.decode()
+
+
+def test_numbers_without_a_code_are_of_the_region_of_the_settings(install: Any) -> None:
+    installation = install(GROUNDSWELL_ENRICHERS_CONTACTS_REGION="DE")
+    done = installation.command("customer", "import", "-", stdin=b"id,phone\n1,030 / 1234 5678\n")
+    assert done.returncode == 0, done.stderr.decode()
+    assert held(installation)["1"].phones == ("+493012345678",)
+    wrong = install(GROUNDSWELL_ENRICHERS_CONTACTS_REGION="UK")
+    done = wrong.command("customer", "import", "-", stdin=b"id,phone\n2,030\n")
+    assert done.returncode == 2
+    assert b"enrichers.contacts.region" in done.stderr
 
 
 def test_remove_takes_out_whom_it_knows(books: Books) -> None:

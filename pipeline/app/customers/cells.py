@@ -17,6 +17,7 @@ MOST_BYTES_OF_ID = 512
 
 _DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ]\d{2}:\d{2}.*)?", re.ASCII | re.DOTALL)
 _CURRENCY = re.compile(r"^[A-Z]{3}\s*(?=[-+.,\d])|(?<=[\d.,])\s*[A-Z]{3}$")
+_USUAL = re.compile(r"[0-9]+(?:\.[0-9]{1,2})?")
 _PLAIN = re.compile(r"[-+]?[0-9]+")
 _DECIMAL = re.compile(r"([-+]?)([0-9]*)[.,]([0-9]+)")
 _GROUPED = re.compile(r"([-+]?[0-9]{1,3}(?:([.,'’ ])[0-9]{3})(?:\2[0-9]{3})*)(?:([.,])([0-9]+))?")
@@ -61,6 +62,8 @@ def email_of(written: str) -> str:
 def value_of(written: object) -> float:
     """A number as either half of the world writes it, with or without a currency."""
     if isinstance(written, int | float) and not isinstance(written, bool):
+        return _finite(float(written))
+    if isinstance(written, str) and _USUAL.fullmatch(written):
         return _finite(float(written))
     text = "".join(" " if _SPACES.match(sign) else sign for sign in text_of(written))
     text = text.replace("−", "-")

@@ -126,12 +126,17 @@ def encoding_of(chunks: Iterable[bytes], name: str) -> Encoding:
             broken_at = lines
     if blank:
         raise ConfigError(f"{name} is empty")
-    if not broken_at:
-        return Encoding("utf-8-sig", "UTF-8 with a mark" if marked else "UTF-8")
-    if marked:
+    if marked and broken_at:
         raise ConfigError(
             f"{name} says that it is UTF-8, but line {broken_at} is not: save it as UTF-8 again"
         )
+    return _verdict(broken_at, marked=marked, only_1252=only_1252)
+
+
+def _verdict(broken_at: int, *, marked: bool, only_1252: bool) -> Encoding:
+    """``broken_at`` is the first line that is no UTF-8, 0 where all is."""
+    if not broken_at:
+        return Encoding("utf-8-sig", "UTF-8 with a mark" if marked else "UTF-8")
     if only_1252:
         return Encoding("cp1252", f"Windows-1252, for line {broken_at} is no UTF-8")
     return Encoding("latin-1", f"Latin-1, for line {broken_at} is no UTF-8")
