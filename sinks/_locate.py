@@ -97,6 +97,24 @@ class Locator:
             found |= self._search(sorted(sights))
         return target | found
 
+    def authors(self, homes: Mapping[str, str]) -> dict[str, str]:
+        """The author of each post that is where ``homes`` says and names one, in realtime: id to author id.
+
+        Raises RetryableError, ConfigError.
+        """
+        path = "/_mget?_source=author.id&filter_path=docs._id,docs._source,docs.error"
+        found: dict[str, str] = {}
+        pairs = list(homes.items())
+        with answering(self._client):
+            for start in range(0, len(pairs), PAIRS):
+                docs = [{"_index": index, "_id": id} for id, index in pairs[start : start + PAIRS]]
+                answer = request(self._client, "POST", path, _encode({"docs": docs}))["docs"]
+                _check_errors(answer)
+                for doc in answer:
+                    if author := doc.get("_source", {}).get("author"):
+                        found[doc["_id"]] = author["id"]
+        return found
+
     def _by_date(self, events: Sequence[Event]) -> str:
         """The first dated index that one of the events names: the post itself may be among them."""
         return next((event.index for event in events if event.index != self._undated), self._undated)

@@ -102,6 +102,12 @@ class ElasticSink:
                 self._sleep(pause)
         return [refused.get(id(event)) for event in events]
 
+    def authors(self, events: Sequence[Event]) -> dict[str, str]:
+        """The author of each post of the events that the index holds with one, this instant: post id to
+        author id. Raises as :meth:`write` does."""
+        self._prepare()
+        return self._locator.authors(self._locator.locate(_by_post(events)))
+
     def close(self) -> None:
         """Lets go of the connections; may be called twice."""
         self.client.close()

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
+from pipeline.app.author_marks import AuthorMarks
 from pipeline.app.batch_driver import RecordBatch
 from pipeline.app.enrich_stage import Counts
 from pipeline.app.patience import Patience
@@ -30,19 +31,22 @@ WRITERS = 2
 class IndexStage:
     """Takes batches of the events topic; one instance a process."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the stage's collaborators, each handed in once
         self,
         sink: Sink,
         producer: Producer,
         topics: Topics,
         clock: Callable[[], datetime],
         patience: Patience,
+        *,
+        marks: AuthorMarks,
     ) -> None:
         self._sink = sink
         self._producer = producer
         self._topics = topics
         self._clock = clock
         self._patience = patience
+        self._marks = marks
         self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._threads = ThreadPoolExecutor(WRITERS, thread_name_prefix="groundswell-index")
 
@@ -57,12 +61,14 @@ class IndexStage:
 
     def _write(self, batch: RecordBatch) -> Counts:
         events, sources, refused = self._decode(batch)
+        ahead = self._patience.insist(lambda: self._marks.ahead(events))
+        self._producer.deliver(ahead)
         outcomes = self._patience.insist(lambda: self._sink.write(events))
         for event, record, reason in zip(events, sources, outcomes, strict=True):
             if reason is not None:
                 refused.append(self._refuse(event, record, reason))
-        # Set aside for good before the batch counts as done.
-        self._producer.deliver(refused)
+        # Set aside for good, and marked, before the batch counts as done.
+        self._producer.deliver(refused + self._marks.behind(events, ahead))
         return len(batch.records) - len(refused), len(refused)
 
     def _refuse(self, event: Event, record: Any, reason: str) -> Record:

@@ -15,7 +15,9 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from pipeline.app import customer_stage, health
+from pipeline.app import author_stage, customer_stage, health
+from pipeline.app.author_marks import AuthorMarks
+from pipeline.app.author_memory import AuthorMemory
 from pipeline.app.changes import load
 from pipeline.app.collectors import Collectors
 from pipeline.app.configuration import elasticsearch_url
@@ -125,7 +127,8 @@ async def _index(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     producer = Producer(site.bootstrap, client_id="groundswell-index")
     url = elasticsearch_url(site.settings, site.home)
     sink = elastic.build(site.settings.elasticsearch, url, site.settings.engine.bulk_bytes)
-    stage = IndexStage(sink, producer, topics, now, site.patience("elasticsearch"))
+    marks = AuthorMarks(topics.authors.name, sink.authors)
+    stage = IndexStage(sink, producer, topics, now, site.patience("elasticsearch"), marks=marks)
     await _work(site, "index", {topics.events.name: stage}, producer, stop)
 
 
@@ -143,13 +146,18 @@ async def _directory(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     # By their topics; each is begun with what it needs of the role.
     relinker = _relinker(site, topics, producer, builder, client)
     index = _customer_index(site, topics, producer, client)
-    stages: dict[str, Stage] = {topics.customers.name: DirectoryStage(index, relinker)}
+    memory = AuthorMemory(client, site.settings.elasticsearch, now)
+    stages: dict[str, Stage] = {
+        topics.customers.name: DirectoryStage(index, relinker),
+        topics.authors.name: author_stage.AuthorStage(memory, site.patience("elasticsearch")),
+    }
+    in_hand = {topics.customers.name: IN_HAND, topics.authors.name: author_stage.IN_HAND}
     builder.start()
     relinker.start()
     ending = asyncio.Event()
     watch = asyncio.ensure_future(_either(stop, (builder.over, relinker.over), ending))
     try:
-        await _work(site, "directory", stages, producer, ending, in_hand={topics.customers.name: IN_HAND})
+        await _work(site, "directory", stages, producer, ending, in_hand=in_hand)
     finally:
         watch.cancel()
         await asyncio.to_thread(builder.end)

@@ -21,8 +21,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Drops the indices of posts unless ``--keep``, then writes every event of the log."""
     from pipeline.app import logs
+    from pipeline.app.author_memory import AuthorMemory
     from pipeline.app.configuration import elasticsearch_url, home_for, kafka_bootstrap, settings_for
     from pipeline.app.rebuild import Rebuilt, rebuild
+    from pipeline.app.site import now
     from pipeline.app.topics import topics_of
     from sinks import elastic
 
@@ -45,8 +47,10 @@ def run(args: argparse.Namespace) -> int:
         print(file=sys.stderr)
     # So that the next question already sees all of it.
     sink.client.indices.refresh(index=f"{prefix}-posts-*")
+    authors = AuthorMemory(sink.client, settings.elasticsearch, now).reckon_all()
     print(
-        f"rebuilt the index from {done.written} events of the log; {done.refused} were refused",
+        f"rebuilt the index from {done.written} events of the log; {done.refused} were refused;"
+        f" {authors} authors are reckoned anew",
         file=sys.stderr,
     )
     return 1 if done.refused else 0
