@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta, Struct, structs
 
+from pipeline.core.errors import RetryableError
 from pipeline.core.event import Contact, CustomerLink
 from pipeline.core.linking import AUTHOR, link
 from pipeline.core.post import Post
@@ -66,12 +67,18 @@ class CustomerEnricher:
         return f"{REVISION}.{self._revision}"
 
     def enrich(self, columns: Mapping[str, Sequence[Any]]) -> list[CustomerLink | None]:
-        """The customer of each post, None where there is none; all as of one moment."""
+        """The customer of each post, None where there is none; all as of one moment.
+
+        Raises RetryableError where the directory is not whole yet, or was taken away under our eyes.
+        """
         posts: Sequence[Post] = columns["post"]
         if self._reader is None:
             return [None] * len(posts)
         with self._reader.moment() as moment:
             self._revision = moment.revision
+            if not moment.whole and moment.edition != self._edition:
+                # Half a directory would link people to nobody, or one of two who share an address.
+                raise RetryableError("the directory of customers is being built: try again when it is whole")
             if self._revision == 0:
                 return [None] * len(posts)
             if moment.edition != self._edition:

@@ -23,7 +23,7 @@ from pipeline.app.customer_changes import change_of
 from pipeline.app.directory_plan import Ends, starts
 from pipeline.app.health import Health
 from pipeline.app.patience import Patience
-from pipeline.core.errors import RejectedError, RetryableError
+from pipeline.core.errors import ConfigError, RejectedError, RetryableError
 from pipeline.core.metrics import CUSTOMER_CHANGES, DIRECTORY_AGE
 from pipeline.identity.directory import DATA, Change, DirectoryReader, DirectoryWriter
 
@@ -35,6 +35,8 @@ PORTION_SECONDS = 0.2
 # How often the directory is held against the ends of the topic.
 LOOK_SECONDS = 1.0
 _ANSWER_SECONDS = 10.0
+# How long another builder on this machine may take to end.
+LOCK_SECONDS = 20.0
 # A consumer that brings nothing for so long, with records to bring, is taken for dead: one of a topic that
 # was deleted and made anew under it may be.
 STALL_SECONDS = 10.0
@@ -123,7 +125,7 @@ class DirectoryBuilder:
 
     def _open(self, ends: Ends) -> tuple[DirectoryWriter, dict[int, int]]:
         """The directory, emptied where it cannot be gone on with, and where to read each partition from."""
-        writer = DirectoryWriter(self._path)
+        writer = self._writer()
         reader = DirectoryReader(self._path)
         fresh_at = reader.fresh_at()
         reader.close()
@@ -133,11 +135,23 @@ class DirectoryBuilder:
             writer.close()
             # Who reads it finds the new one by itself, and has the old one before the eyes until then.
             (self._path / DATA).unlink(missing_ok=True)
-            writer = DirectoryWriter(self._path)
+            writer = self._writer()
         self._applied = writer.positions()
         self._reached = dict(begin)
         self._goal = None
         return writer, begin
+
+    def _writer(self) -> DirectoryWriter:
+        """The writer. One before us may still be about to end, when its supervisor was killed."""
+        deadline = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                return DirectoryWriter(self._path)
+            except ConfigError as error:
+                if time.monotonic() > deadline or self._ending.is_set():
+                    raise
+                self._health.waits("directory", str(error))
+                self._ending.wait(0.5)
 
     def _consumer(self) -> Consumer:
         return Consumer(

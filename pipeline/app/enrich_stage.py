@@ -7,6 +7,8 @@ batches follow each other, and up to a few wait together for Kafka's confirmatio
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -22,7 +24,7 @@ from pipeline.app.notices import notices
 from pipeline.app.producer import Producer, Record, too_big
 from pipeline.app.refusal import refuse
 from pipeline.app.topics import Topics
-from pipeline.core.errors import RejectedError
+from pipeline.core.errors import FatalError, RejectedError, RetryableError
 from pipeline.core.event import Event, encode_event
 from pipeline.core.headers import operation_of
 from pipeline.core.ledger import Lane
@@ -31,6 +33,11 @@ from pipeline.core.post import Post, decode_post
 from pipeline.core.process import Chain, Outcome
 from pipeline.core.rejection import identity_under
 from pipeline.core.version import version_of
+
+log = logging.getLogger("groundswell.enrich")
+
+# Before what could not be enriched for want of something is tried again.
+_REST_SECONDS = 0.5
 
 Counts = tuple[int, int]
 """How many records of a batch are dealt with, and how many were rejected."""
@@ -65,6 +72,7 @@ class EnrichStage:
         self._prefix = prefix
         self._clock = clock
         self._gate = gate or OpenGate()
+        self._closed = threading.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="groundswell-enrich")
 
     async def begin(self, batch: RecordBatch) -> asyncio.Future[Counts]:
@@ -80,9 +88,18 @@ class EnrichStage:
         return asyncio.ensure_future(finish())
 
     def _work(self, batch: RecordBatch) -> tuple[Future[None], Counts]:
-        self._gate.wait(batch.records)
-        records, counts = self.results(batch.records, self._newest(batch))
-        return self._producer.send(records), counts
+        newest = self._newest(batch)
+        while True:
+            self._gate.wait(batch.records)
+            try:
+                records, counts = self.results(batch.records, newest)
+            except RetryableError as error:
+                # What a step reads was taken away between the gate and the step; nothing was noted yet.
+                log.warning("%s", error)
+                if self._closed.wait(_REST_SECONDS):
+                    raise FatalError(f"stopped while it waited: {error}") from error
+                continue
+            return self._producer.send(records), counts
 
     def _newest(self, batch: RecordBatch) -> Newest:
         """The memory of the partition, read anew with each assignment: another may have held it meanwhile."""
@@ -159,6 +176,7 @@ class EnrichStage:
 
     def close(self) -> None:
         """Ends the thread; a batch that Kafka does not take now is enriched again next time."""
+        self._closed.set()
         self._gate.end()
         self._producer.abandon()
         self._thread.shutdown()

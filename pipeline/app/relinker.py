@@ -24,7 +24,7 @@ from pipeline.app.producer import Producer, Record
 from pipeline.app.relink import Targets, joined, queries, relinked, targets_of
 from pipeline.app.settling import Settling
 from pipeline.core.customer import Customer
-from pipeline.core.errors import FatalError, RejectedError
+from pipeline.core.errors import FatalError, RejectedError, RetryableError
 from pipeline.core.metrics import RELINKED
 from pipeline.identity.directory import Change, DirectoryReader
 
@@ -235,6 +235,8 @@ class Relinker:
         for page in ways.posts.pages(query):
             records: list[Record] = []
             with ways.directory.moment() as moment:
+                if not moment.whole:
+                    raise RetryableError("the directory of customers is being built")
                 for version, document in page:
                     try:
                         record = relinked(document, version, moment, targets.places, ways.posts_topic)

@@ -158,11 +158,10 @@ async def _directory(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     # By their topics; each is begun with what it needs of the role.
     relinker = _relinker(site, topics, producer, builder, client)
     index = _customer_index(site, topics, producer, client)
+    memory = AuthorMemory(client, site.settings.elasticsearch, now)
     stages: dict[str, Stage] = {
         topics.customers.name: DirectoryStage(index, relinker),
-        topics.authors.name: author_stage.AuthorStage(
-            AuthorMemory(client, site.settings.elasticsearch, now), site.patience("elasticsearch")
-        ),
+        topics.authors.name: author_stage.AuthorStage(memory, site.patience("elasticsearch")),
     }
     in_hand = {topics.customers.name: IN_HAND, topics.authors.name: author_stage.IN_HAND}
     builder.start()

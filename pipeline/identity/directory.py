@@ -104,6 +104,11 @@ class Moment:
         """Equal for two moments of one process only where nothing of the directory changed between them."""
         return (self._tables.number, self.revision) if self._tables else None
 
+    @property
+    def whole(self) -> bool:
+        """Whether it ever held all that the topic held. Else it is being built, and most are missing."""
+        return self._tables is not None and self._txn.get(_FRESH, None, self._tables.meta) is not None
+
     def holders(self, key: bytes) -> Sequence[str]:
         """The ids of the customers under a key, at most two."""
         cursor = self._under

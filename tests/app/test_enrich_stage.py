@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,10 +12,13 @@ import msgspec
 import pytest
 from msgspec import Struct
 
+from pipeline.app.batch_driver import RecordBatch
 from pipeline.app.enrich_stage import EnrichStage
 from pipeline.app.topics import topics_of
 from pipeline.core.case import case_id
+from pipeline.core.errors import RetryableError
 from pipeline.core.event import Language, Route, decode_event
+from pipeline.core.ledger import Lane
 from pipeline.core.newest import Newest
 from pipeline.core.process import Chain
 from pipeline.core.rejection import decode_rejection
@@ -122,6 +126,55 @@ def test_changes_are_kept_beyond_the_process(stage: EnrichStage) -> None:
     restarted = Newest({"x:1": int(kept[-1].value or b"0")})
     assert texts(stage, restarted, post("one"), post("two", 2)) == []
     assert texts(stage, restarted, DELETION) == ["-"]
+
+
+class Fickle(Picky):
+    """An enricher whose directory is being built for a while."""
+
+    def __init__(self) -> None:
+        self.tries = 0
+
+    def enrich(self, columns: Mapping[str, Sequence[Any]]) -> list[Language]:
+        self.tries += 1
+        if self.tries < 3:
+            raise RetryableError("being built")
+        return super().enrich(columns)
+
+
+class Sent:
+    """A producer that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.records: list[Any] = []
+
+    def send(self, records: Sequence[Any]) -> Future[None]:
+        self.records += records
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
+
+    def abandon(self) -> None:
+        pass
+
+
+def test_what_a_step_misses_for_a_while_is_tried_again_and_doubles_nothing() -> None:
+    sent = Sent()
+    stage = EnrichStage(
+        Chain([("picky", Fickle())]),
+        sent,  # type: ignore[arg-type]
+        TOPICS,
+        prefix="p",
+        clock=lambda: NOW,
+        load=lambda _: Newest(),
+    )
+    lane = Lane()
+    records = fetched(post("one"), post("two", 2))
+    batch = RecordBatch("posts", 0, records, lane, lane.begin(0, 2))
+    _, counts = stage._work(batch)
+    stage.close()
+    assert counts == (2, 0)
+    topics = [record.topic for record in sent.records]
+    assert topics == [TOPICS.changes.name, TOPICS.events.name, TOPICS.events.name]
 
 
 def under(operation: bytes, *values: dict[str, Any]) -> list[Fetched]:

@@ -165,7 +165,16 @@ def test_one_builder_a_machine(scene: Scene) -> None:
     scene.built()
     second = scene.build()
     with pytest.raises(ConfigError, match="another process writes"):
-        second.over.result(timeout=30)
+        second.over.result(timeout=60)
+
+
+def test_the_next_builder_waits_for_the_end_of_the_one_before(scene: Scene) -> None:
+    first = scene.built()
+    second = scene.build()
+    until(lambda: "another process writes" in scene.health.reasons.get("directory", ""), why="it waits")
+    first.end()
+    until(lambda: "directory" not in scene.health.reasons, why="it goes on")
+    assert not second.over.done()
 
 
 def test_a_moment_is_noted_only_when_all_up_to_it_was_read(scene: Scene) -> None:
