@@ -83,7 +83,6 @@ class EnrichStage:
         posts: list[Post] = []
         sources: list[Any] = []
         refused: list[Record] = []
-        changes: list[Record] = []
         for record in fetched:
             try:
                 post = decode_post(record.value or b"")
@@ -95,6 +94,7 @@ class EnrichStage:
                 sources.append(record)
         observed = [datetime.fromtimestamp(record.timestamp / 1000, UTC) for record in sources]
         outcomes = self._chain.process(posts, observed, prefix=self._prefix, now=now)
+        changes: list[Record] = []
         events: list[Record] = []
         notes: list[Record] = []
         for outcome, record in zip(outcomes, sources, strict=True):
@@ -103,9 +103,8 @@ class EnrichStage:
                 continue
             key, value = outcome.post.id.encode(), encode_event(outcome)
             if too_big(key, value):
-                too_long = RejectedError(
-                    f"its event has {len(value)} bytes, more than a topic takes", "too_big"
-                )
+                told = f"its event has {len(value)} bytes, more than a topic takes"
+                too_long = RejectedError(told, "too_big")
                 refused.append(refuse(record, too_long, "enrich", self._topics, now))
                 continue
             # Once more, for the batch itself may hold the newer state; and only now, for a state that
