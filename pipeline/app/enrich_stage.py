@@ -113,20 +113,7 @@ class EnrichStage:
         """The records to send for what was fetched of a partition: of each an event with its notices, or a
         rejection, or nothing where a newer state of the post is out already."""
         now = self._clock()
-        refused: list[Record] = []
-        posts: list[Post] = []
-        sources: list[_Source] = []
-        for record in fetched:
-            source = _Source(record, operation_of(record.headers))
-            try:
-                post = decode_post(record.value or b"")
-            except RejectedError as error:
-                refused.append(self._refuse(source, error, now))
-                continue
-            version = version_of(post, source.operation)
-            if newest.admits(post.id, newest.lift(post.id, version)):
-                posts.append(post)
-                sources.append(source)
+        posts, sources, refused = self._decode(fetched, newest, now)
         outcomes = self._chain.process(
             posts,
             [datetime.fromtimestamp(source.record.timestamp / 1000, UTC) for source in sources],
@@ -151,6 +138,26 @@ class EnrichStage:
             events.append(record)
             notes += notices(event, self._topics)
         return changes + events + notes + refused, (len(fetched) - len(refused), len(refused))
+
+    def _decode(
+        self, fetched: Sequence[Any], newest: Newest, now: datetime
+    ) -> tuple[list[Post], list[_Source], list[Record]]:
+        """The posts that may still be published, each with what it came from, and the rejections."""
+        posts: list[Post] = []
+        sources: list[_Source] = []
+        refused: list[Record] = []
+        for record in fetched:
+            source = _Source(record, operation_of(record.headers))
+            try:
+                post = decode_post(record.value or b"")
+            except RejectedError as error:
+                refused.append(self._refuse(source, error, now))
+                continue
+            version = version_of(post, source.operation)
+            if newest.admits(post.id, newest.lift(post.id, version)):
+                posts.append(post)
+                sources.append(source)
+        return posts, sources, refused
 
     def _publishable(self, outcome: Outcome, newest: Newest) -> tuple[Event, Record] | None:
         """The event to publish and its record, None where a newer state is out; raises the RejectedError of
