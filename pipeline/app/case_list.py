@@ -21,7 +21,13 @@ from sinks.elastic import answering
 from sinks.store import Store
 
 _PORTION = 200
-_ORDER = ({"priority": "asc"}, {"due_at": {"order": "asc", "missing": "_last"}}, {"id": "asc"})
+# Who has had an answer waits behind those who have had none.
+_ORDER = (
+    {"priority": "asc"},
+    {"first_response_at": {"order": "asc", "missing": "_first"}},
+    {"due_at": {"order": "asc", "missing": "_last"}},
+    {"id": "asc"},
+)
 _QUEUES = 10_000
 _OF_POST = (
     "id",

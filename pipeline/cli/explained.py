@@ -183,8 +183,8 @@ def _cues(told: ComplaintTold) -> Lines:
 
 
 def _contacts(event: Event, _: Judged) -> Lines:
-    if event.contacts:
-        shown = sorted({f"{one.kind} in the {one.place}" for one in event.contacts})
+    # The author's handle is told with the author.
+    if shown := sorted({f"{one.kind} in the {one.place}" for one in event.contacts if one.kind != "handle"}):
         yield from _title("contacts", ", ".join(shown))
 
 
