@@ -12,12 +12,12 @@ import pytest
 from enrichers import contacts, customer
 from pipeline.app.registry import build_chain
 from pipeline.core.customer import Account, Customer
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import ConfigError, RetryableError
 from pipeline.core.event import Contact, CustomerLink, Event
-from pipeline.core.linking import key
+from pipeline.core.linking import handle_key, key
 from pipeline.core.post import Author, Post, stub
 from pipeline.core.settings import EnrichSettings, Settings
-from pipeline.identity.directory import FOLDER, Change, DirectoryWriter
+from pipeline.identity.directory import DATA, FOLDER, Change, DirectoryWriter
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 FULL = contacts.SETTINGS(region="US", number="LW-[0-9]{6}")
@@ -43,6 +43,7 @@ def found(one: Post, settings: contacts.SETTINGS = FULL) -> list[tuple[str, str]
 def writer(tmp_path: Path) -> Iterator[DirectoryWriter]:
     writer = DirectoryWriter(tmp_path / FOLDER)
     writer.apply([Change(0, 0, ANN.id, ANN)])
+    writer.note_fresh(NOW)
     yield writer
     writer.close()
 
@@ -54,8 +55,32 @@ def test_contacts_of_text_bio_and_header() -> None:
     assert found(post(handle="Ann@Mail.Example")) == [("email", "header")]
     assert found(post(id="x:ann@mail.example", handle="ann@mail.example")) == [("email", "header")]
     mastodon = Post(id="mastodon:1", text="", author=Author(id="mastodon:1", handle="ann@inst.example"))
-    assert found(mastodon) == []
+    assert found(mastodon) == [("handle", "author")]
     assert found(post("")) == []
+
+
+def test_the_authors_handle_is_there_in_one_form_however_it_is_written() -> None:
+    forms = ["ann_b", "@Ann_B", "https://x.com/ann_b?lang=de"]
+    results = contacts.build(FULL).enrich({"post": [post(handle=form) for form in [*forms, "", "no handle"]]})
+    expected = (Contact("handle", "author", handle_key("x", "ann_b").hex()),)
+    assert results == [expected] * 3 + [(), ()]
+
+
+def test_half_a_directory_links_nobody_and_is_told(tmp_path: Path) -> None:
+    """While it is built anew most customers are missing, and with them who shares an address."""
+    writer = DirectoryWriter(tmp_path / FOLDER)
+    writer.apply([Change(0, 0, ANN.id, ANN)])
+    step = customer.build(customer.SETTINGS(tmp_path / FOLDER))
+    columns = {"post": [post(handle="ann_b")], "contacts": [()]}
+    with pytest.raises(RetryableError, match="is being built"):
+        step.enrich(columns)
+    writer.note_fresh(NOW)
+    (linked,) = step.enrich(columns)
+    assert linked is not None
+    writer.close()
+    (tmp_path / FOLDER / DATA).unlink()
+    with pytest.raises(RetryableError, match="is being built"):
+        step.enrich(columns)
 
 
 def test_a_contact_says_nothing_that_could_be_read() -> None:
