@@ -23,6 +23,8 @@ from sinks.elastic import client_for, drop
 # Whoever starts the tests in the background lets them ignore SIGINT, and all their children with them;
 # the tests of Ctrl-C need it as a terminal gives it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Whoever ends the tests ends the servers that they started, too.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 # A test that waits for a busy machine's attention is not wrong; what must be fast is measured elsewhere.
 settings.register_profile("shared machine", deadline=None)

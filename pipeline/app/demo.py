@@ -71,7 +71,7 @@ file = "routing.toml"
 """
 _COPIED = ("brands.toml", "routing.toml")
 
-# Rows of the queue to show, and the customer who is on the most channels.
+# Rows of the queue to show.
 _CASES = 6
 
 
@@ -226,8 +226,14 @@ def _ask(client: Elasticsearch, settings: Settings, home: Path, lines: int, seco
         queues=queues,
         cases=waiting,
         known=_known(client, settings, groups["known"]["buckets"]),
-        traced=explain(client, settings, str(waiting[0]["post"])) if waiting else None,
+        traced=_traced(client, settings, waiting),
     )
+
+
+def _traced(client: Elasticsearch, settings: Settings, waiting: list[Row]) -> Explained | None:
+    """The most pressing case of somebody whom we know: there is the most to tell."""
+    cases = [row for row in waiting if row["customer"]] or waiting
+    return explain(client, settings, str(cases[0]["post"])) if cases else None
 
 
 def _counts(group: dict[str, list[dict[str, Any]]]) -> list[tuple[str, int]]:

@@ -76,13 +76,13 @@ def _show(shown: Shown, home: Path) -> None:
         (
             "What is to be answered first",
             _cases(shown),
-            ["case", "queue", "p", "customer", "author", "why", "text"],
+            ["case", "queue", "p", "who", "why", "text"],
         ),
     ):
         print(f"\n{title}")
         write_rows(rows, columns, "table", sys.stdout, width=width)
     if shown.traced is not None:
-        print("\nWhy the first of them is where it is, as `explain` tells it\n")
+        print("\nOne of them from post to case, as `explain` tells it\n")
         sys.stdout.write(page(shown.traced))
     _try_next(shown, home)
 
@@ -123,11 +123,12 @@ def _queues(shown: Shown) -> list[dict[str, object]]:
 def _cases(shown: Shown) -> list[dict[str, object]]:
     return [
         {
-            **row,
             "case": str(row["case"])[:8],
+            "queue": row["queue"],
             "p": row["priority"],
-            "customer": row["customer"] or "—",
+            "who": row["customer"] or row["author"],
             "why": row["rule"],
+            "text": row["text"],
         }
         for row in shown.cases
     ]
