@@ -1,0 +1,71 @@
+"""The figures as one table of ratios, and as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from contestants import Contestant, Figure
+
+
+def report(chosen: list[Contestant], figures: dict[str, list[Figure]], posts: int, path: Path | None) -> None:
+    """Prints the best run of each, beside each peer that ends in the same place."""
+    rows = [_row(contestant, figures[f"{contestant.ends_in}: {contestant.name}"]) for contestant in chosen]
+    for row in rows:
+        if row["ours"]:
+            row["ratios"] = {
+                peer["name"]: round(row["rate"] / peer["rate"], 2)
+                for peer in rows
+                if not peer["ours"] and peer["ends_in"] == row["ends_in"]
+            }
+    machine = describe()
+    print(f"{posts:,} posts; best of {len(rows[0]['rates'])}; {machine['text']}")
+    print(f"{'ends in':<8} {'contestant':<36} {'posts/s':>9} {'CPU µs':>7}  ratios")
+    for row in rows:
+        ratios = ", ".join(f"{ratio:.2f} × {name}" for name, ratio in row["ratios"].items())
+        print(f"{row['ends_in']:<8} {row['name']:<36} {row['rate']:>9,.0f} {row['cpu']:>7.0f}  {ratios}".rstrip())
+    if path is not None:
+        path.write_text(json.dumps({"posts": posts, "machine": machine, "rows": rows}, indent=1) + "\n")
+
+
+def _row(contestant: Contestant, runs: list[Figure]) -> dict[str, Any]:
+    best = max(runs, key=lambda run: run.rate)
+    return {
+        "ends_in": contestant.ends_in,
+        "name": contestant.name,
+        "ours": contestant.ours,
+        "rate": round(best.rate),
+        "cpu": round(min(run.cpu for run in runs), 1),
+        "rates": [round(run.rate) for run in runs],
+        "ratios": {},
+    }
+
+
+def describe() -> dict[str, Any]:
+    """The machine, in a few words."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**30
+    found = {
+        "cores": os.cpu_count(),
+        "memory_gib": memory,
+        "processor": _processor(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "load_1m": round(os.getloadavg()[0], 1),
+    }
+    found["text"] = (
+        f"{found['cores']} cores ({found['processor']}) for servers and contestants, {memory} GiB,"
+        f" Python {found['python']}"
+    )
+    return found
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
