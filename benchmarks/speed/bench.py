@@ -59,7 +59,9 @@ class Bench:
         path = HERE.parent / "peers" / program
         own = {f"PEER_{name.upper()}": value for name, value in environ.items()}
         clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        return Child([str(self.peers), str(path), *arguments], {**clean, **own}, self.home / f"{program}.log", talks)
+        return Child(
+            [str(self.peers), str(path), *arguments], {**clean, **own}, self.home / f"{program}.log", talks
+        )
 
     def own(self, *command: str) -> Child:
         """A program of ours with the benchmark's settings, which talks."""

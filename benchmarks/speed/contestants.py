@@ -77,7 +77,9 @@ def _command(bench: Bench, _: int) -> Figure:
             elif lines == len(bench.ids):
                 spent = cpu_seconds(child.process.pid) - spent
         if lines != len(bench.ids):
-            raise WrongOutput(f"groundswell enrich gave {lines} lines for {len(bench.ids)} posts; see {child.log}")
+            raise WrongOutput(
+                f"groundswell enrich gave {lines} lines for {len(bench.ids)} posts; see {child.log}"
+            )
         return Figure(lines - at_first, last - began, spent / (lines - at_first) * 1e6)
     finally:
         child.stop()
@@ -193,7 +195,9 @@ CONTESTANTS = (
     Contestant("plain Faust, VADER only", "topic", False, partial(_peer_to_topic, "faust_topic.py", WORKER)),
     Contestant("Quix Streams, VADER only", "topic", False, partial(_peer_to_topic, "quix_topic.py", ())),
     Contestant("our enrich worker, whole chain", "topic", True, _enrich),
-    Contestant("plain Faust, VADER only", "index", False, partial(_peer_to_index, "faust_elastic.py", WORKER)),
+    Contestant(
+        "plain Faust, VADER only", "index", False, partial(_peer_to_index, "faust_elastic.py", WORKER)
+    ),
     Contestant("loop by hand, VADER only", "index", False, partial(_peer_to_index, "loop_elastic.py", ())),
     Contestant("our enrich and index, whole chain", "index", True, _enrich_and_index),
 )

@@ -35,7 +35,9 @@ def write_settings(folder: Path, aliases: int = ALIASES, rules: int = RULES) -> 
 def _brands(aliases: int) -> str:
     text = (AIRLINES / "brands.toml").read_text(encoding="utf-8")
     entities = tomllib.loads(text)["entities"]
-    there = sum(len(e.get("aliases", ())) + sum(len(g["aliases"]) for g in e.get("guarded", ())) for e in entities)
+    there = sum(
+        len(e.get("aliases", ())) + sum(len(g["aliases"]) for g in e.get("guarded", ())) for e in entities
+    )
     made = [
         f'[[entities]]\nid = "product:made-{n}"\nname = "Quorvex {n}"\nkind = "product"\n'
         f'aliases = ["Quorvex {n}", "quorvex{n} plus"]\n'

@@ -118,7 +118,9 @@ def check_index(client: Elasticsearch, index: str, ids: Sequence[str]) -> None:
 
 def _compare(where: str, wanted: int, right: int, found: int, scored: int) -> None:
     if right != wanted or found != wanted:
-        raise WrongOutput(f"{where}: {found} posts came out, {right} of them are of the {wanted} that went in")
+        raise WrongOutput(
+            f"{where}: {found} posts came out, {right} of them are of the {wanted} that went in"
+        )
     if scored < LEAST_SCORED * wanted:
         raise WrongOutput(f"{where}: only {scored} of {found} posts have a sentiment")
 
@@ -126,7 +128,9 @@ def _compare(where: str, wanted: int, right: int, found: int, scored: int) -> No
 class Watch:
     """Waits for a contestant's end and notes what it spends from its first output on."""
 
-    def __init__(self, done: Callable[[], int], spent: Callable[[], float], alive: Callable[[], None]) -> None:
+    def __init__(
+        self, done: Callable[[], int], spent: Callable[[], float], alive: Callable[[], None]
+    ) -> None:
         self._done = done
         self._spent = spent
         self._alive = alive

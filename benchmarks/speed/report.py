@@ -26,7 +26,9 @@ def report(chosen: list[Contestant], figures: dict[str, list[Figure]], posts: in
     print(f"{'ends in':<8} {'contestant':<36} {'posts/s':>9} {'CPU µs':>7}  ratios")
     for row in rows:
         ratios = ", ".join(f"{ratio:.2f} × {name}" for name, ratio in row["ratios"].items())
-        print(f"{row['ends_in']:<8} {row['name']:<36} {row['rate']:>9,.0f} {row['cpu']:>7.0f}  {ratios}".rstrip())
+        print(
+            f"{row['ends_in']:<8} {row['name']:<36} {row['rate']:>9,.0f} {row['cpu']:>7.0f}  {ratios}".rstrip()
+        )
     if path is not None:
         path.write_text(json.dumps({"posts": posts, "machine": machine, "rows": rows}, indent=1) + "\n")
 
