@@ -13,6 +13,7 @@ from kafka.admin import KafkaAdminClient
 
 from pipeline.app.daemon import surroundings
 from pipeline.app.topics import admin_client, topics_of
+from pipeline.core.event import Event
 from pipeline.core.settings import KafkaSettings
 from sinks.elastic import shipped
 
@@ -34,6 +35,7 @@ class Bench:
         self.file = home / "posts.jsonl"
         self.ids: list[str] = []
         self.lines: list[bytes] = []
+        self.events: list[Event] = []
 
     def make_topic(self, name: str) -> None:
         """A topic as ours for events are, for whoever writes to it."""

@@ -16,19 +16,19 @@ def report(chosen: list[Contestant], figures: dict[str, list[Figure]], posts: in
     rows = [_row(contestant, figures[f"{contestant.ends_in}: {contestant.name}"]) for contestant in chosen]
     for row in rows:
         if row["ours"]:
-            row["ratios"] = {
-                peer["name"]: round(row["rate"] / peer["rate"], 2)
-                for peer in rows
-                if not peer["ours"] and peer["ends_in"] == row["ends_in"]
-            }
+            peers = [peer for peer in rows if not peer["ours"] and peer["ends_in"] == row["ends_in"]]
+            row["ratios"] = {peer["name"]: round(row["rate"] / peer["rate"], 2) for peer in peers}
+            row["cpu_ratios"] = {peer["name"]: round(peer["cpu"] / row["cpu"], 2) for peer in peers}
     machine = describe()
     print(f"{posts:,} posts; best of {len(rows[0]['rates'])}; {machine['text']}")
-    print(f"{'ends in':<8} {'contestant':<36} {'posts/s':>9} {'CPU µs':>7}  ratios")
+    print(f"{'ends in':<8} {'contestant':<34} {'posts/s':>8} {'CPU µs':>7}")
     for row in rows:
-        ratios = ", ".join(f"{ratio:.2f} × {name}" for name, ratio in row["ratios"].items())
-        print(
-            f"{row['ends_in']:<8} {row['name']:<36} {row['rate']:>9,.0f} {row['cpu']:>7.0f}  {ratios}".rstrip()
-        )
+        print(f"{row['ends_in']:<8} {row['name']:<34} {row['rate']:>8,} {row['cpu']:>7.0f}")
+    print("ours against each peer: × posts a second (× posts a second of CPU, the servers' not counted)")
+    for row in rows:
+        for peer, ratio in row["ratios"].items():
+            cpu = row["cpu_ratios"][peer]
+            print(f"{row['ends_in']:<8} {row['name']:<34} {ratio:>6.2f} ({cpu:.2f})  {peer}")
     if path is not None:
         path.write_text(json.dumps({"posts": posts, "machine": machine, "rows": rows}, indent=1) + "\n")
 
@@ -43,6 +43,7 @@ def _row(contestant: Contestant, runs: list[Figure]) -> dict[str, Any]:
         "cpu": round(min(run.cpu for run in runs), 1),
         "rates": [round(run.rate) for run in runs],
         "ratios": {},
+        "cpu_ratios": {},
     }
 
 
