@@ -11,10 +11,12 @@ import shutil
 import sys
 import tempfile
 from collections import defaultdict
+from itertools import product
 from pathlib import Path
 
 from bench import HERE, Bench
 from contestants import CONTESTANTS, Contestant, Figure
+from latency import latency
 from ours import write_settings
 from posts import lines_of, load, posts
 from report import report
@@ -38,12 +40,14 @@ def main() -> int:
             bench = Bench(home, addresses.kafka, addresses.elasticsearch, args.peers, config)
             _fill(bench, args.posts)
             figures = _run(bench, chosen, args.rounds)
+            under_way = latency(bench, args.rate, args.latency) if args.latency else {}
+            bench.client.close()
     finally:
         if args.keep:
             _say(f"kept: {home}")
         else:
             shutil.rmtree(home, ignore_errors=True)
-    report(chosen, figures, args.posts, args.json)
+    report([c for c in chosen if figures[_full(c)]], figures, args.posts, under_way, args.json)
     return 0
 
 
@@ -51,6 +55,10 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--posts", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3, help="the best one counts")
+    parser.add_argument(
+        "--latency", type=int, default=30, help="seconds of the latency's measurement; 0: none"
+    )
+    parser.add_argument("--rate", type=int, default=1_000, help="posts a second meanwhile")
     parser.add_argument("--only", action="append", help="contestants whose `end: name` contains this")
     parser.add_argument("--peers", type=Path, default=PEERS, help="Python of the peers' environment")
     parser.add_argument("--json", type=Path, help="also write the figures here")
@@ -72,15 +80,17 @@ def _fill(bench: Bench, count: int) -> None:
 
 def _run(bench: Bench, chosen: list[Contestant], rounds: int) -> dict[str, list[Figure]]:
     figures: dict[str, list[Figure]] = defaultdict(list)
-    for number in range(rounds):
-        for contestant in chosen:
+    for number, contestant in product(range(rounds), chosen):
+        try:
             figure = contestant.run(bench, number)
-            figures[_full(contestant)].append(figure)
-            _say(
-                f"round {number + 1}: {_full(contestant):<46} {figure.rate:>8,.0f} posts/s"
-                f" {figure.cpu:>6.0f} µs of CPU a post"
-            )
-    bench.client.close()
+        except KeyboardInterrupt:
+            _say("stopped: the table shows what is measured so far")
+            break
+        figures[_full(contestant)].append(figure)
+        _say(
+            f"round {number + 1}: {_full(contestant):<46} {figure.rate:>8,.0f} posts/s"
+            f" {figure.cpu:>6.0f} µs of CPU a post"
+        )
     return figures
 
 

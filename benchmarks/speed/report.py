@@ -11,7 +11,13 @@ from typing import Any
 from contestants import Contestant, Figure
 
 
-def report(chosen: list[Contestant], figures: dict[str, list[Figure]], posts: int, path: Path | None) -> None:
+def report(
+    chosen: list[Contestant],
+    figures: dict[str, list[Figure]],
+    posts: int,
+    latency: dict[str, dict[str, float]],
+    path: Path | None,
+) -> None:
     """Prints the best run of each, beside each peer that ends in the same place."""
     rows = [_row(contestant, figures[f"{contestant.ends_in}: {contestant.name}"]) for contestant in chosen]
     for row in rows:
@@ -29,8 +35,14 @@ def report(chosen: list[Contestant], figures: dict[str, list[Figure]], posts: in
         for peer, ratio in row["ratios"].items():
             cpu = row["cpu_ratios"][peer]
             print(f"{row['ends_in']:<8} {row['name']:<34} {ratio:>6.2f} ({cpu:.2f})  {peer}")
+    for place, shares in latency.items():
+        told = ", ".join(f"{name} {value:.0f} ms" for name, value in shares.items())
+        print(f"latency  {place:<34} {told}")
     if path is not None:
-        path.write_text(json.dumps({"posts": posts, "machine": machine, "rows": rows}, indent=1) + "\n")
+        path.write_text(
+            json.dumps({"posts": posts, "machine": machine, "rows": rows, "latency": latency}, indent=1)
+            + "\n"
+        )
 
 
 def _row(contestant: Contestant, runs: list[Figure]) -> dict[str, Any]:
