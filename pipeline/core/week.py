@@ -51,10 +51,12 @@ class Week(Struct, frozen=True):
         """
         left, start = timedelta(minutes=minutes), start.astimezone(UTC)
         for opens, closes in self._openings(start):
+            if closes < start:
+                continue
             begin = max(opens, start)
             if closes - begin >= left:
                 return begin + left
-            left -= max(closes - begin, timedelta())
+            left -= closes - begin
         raise AssertionError("unreachable: the weeks do not end")
 
     def _openings(self, start: datetime) -> Iterator[tuple[datetime, datetime]]:
