@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c '
 BIN := .venv/bin
 SOURCES := $(shell git ls-files --cached --others --exclude-standard 'pipeline/*' 'connectors/*' 'enrichers/*' 'sinks/*' 'testkit/*' 'configs/*' 2>/dev/null | grep -v ' ') pyproject.toml README.md LICENSE
 
-.PHONY: help venv demo test check bench lock clean
+.PHONY: help venv demo test check bench peers lock clean
 help:
 	@echo 'make demo    see it work: servers, sample posts, results'
 	@echo 'make test    run the tests'
@@ -44,7 +44,18 @@ check: venv
 	@echo '>> imports' && $(BIN)/lint-imports
 	@echo '>> tests' && $(MAKE) --no-print-directory test
 
-bench: venv
+# The programs that the benchmark holds ours against have an environment of their own.
+.venv-peers/locked: benchmarks/peers/requirements.lock
+	@test -n '$(PYTHON)' || { echo 'Python 3.11 or newer is needed; install it, or name it: make PYTHON=/path/to/python3' >&2; exit 2; }
+	@echo ">> setting up .venv-peers with $(PYTHON)"
+	@$(PYTHON) -m venv --clear .venv-peers
+	@.venv-peers/bin/pip install --quiet --progress-bar on --disable-pip-version-check --require-hashes -r benchmarks/peers/requirements.lock
+	@touch $@
+
+peers: .venv-peers/locked
+
+bench: venv peers
+	@$(BIN)/python benchmarks/speed
 	@$(BIN)/python benchmarks/replay.py
 
 # Needs the package uv; kept out of the environment, for nothing else does.
@@ -54,7 +65,9 @@ lock:
 	  --no-annotate --no-header --upgrade pyproject.toml -o requirements/groundswell.lock
 	@.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-annotate --no-header --upgrade --group dev pyproject.toml -c requirements/groundswell.lock -o requirements/dev.lock
+	@.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-annotate --no-header --upgrade benchmarks/peers/requirements.in -o benchmarks/peers/requirements.lock
 	@rm -rf .venv-lock
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-peers build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import count
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -50,10 +51,12 @@ class Week(Struct, frozen=True):
         """
         left, start = timedelta(minutes=minutes), start.astimezone(UTC)
         for opens, closes in self._openings(start):
+            if closes < start:
+                continue
             begin = max(opens, start)
             if closes - begin >= left:
                 return begin + left
-            left -= max(closes - begin, timedelta())
+            left -= closes - begin
         raise AssertionError("unreachable: the weeks do not end")
 
     def _openings(self, start: datetime) -> Iterator[tuple[datetime, datetime]]:
@@ -61,8 +64,11 @@ class Week(Struct, frozen=True):
         local = start.astimezone(self.zone).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
         monday = local - timedelta(days=local.weekday())
         for week in count():
-            first = monday + timedelta(weeks=week)
-            yield from sorted(piece for span in self.spans for piece in self._pieces(first, span))
+            yield from _week(self, monday + timedelta(weeks=week))
+
+    def pieces(self, monday: datetime) -> list[tuple[datetime, datetime]]:
+        """The stretches of the week that begins on this day of the zone's calendar."""
+        return sorted(piece for span in self.spans for piece in self._pieces(monday, span))
 
     def _pieces(self, monday: datetime, span: Span) -> Iterator[tuple[datetime, datetime]]:
         """The real time of one span; two pieces, or less than its length, where the clocks change in it."""
@@ -85,6 +91,12 @@ class Week(Struct, frozen=True):
 
     def _offset(self, moment: datetime) -> timedelta:
         return moment.astimezone(self.zone).utcoffset() or timedelta()
+
+
+# All posts of a minute ask for the same week, and to reckon one anew costs as much as a post's sentiment.
+@lru_cache(1024)
+def _week(week: Week, monday: datetime) -> list[tuple[datetime, datetime]]:
+    return week.pieces(monday)
 
 
 def week_of(text: str, zone: str = "") -> Week:

@@ -1,0 +1,249 @@
+"""Every contestant: how it is started, and how what it did is measured.
+
+Start-up counts for nobody: the clock starts with a contestant's first output. Where the way has two
+steps (ours into Elasticsearch), it starts with the first output of the first step, and all posts count.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from bench import Bench, Child, cpu_seconds
+from msgspec import Struct
+from outputs import Ends, Watch, WrongOutput, check_index, first_append, indexed, searchable, topic_span
+from posts import load
+
+from pipeline.app.registry import build_chain
+from pipeline.app.topics import ensure_topics, topics_of
+from pipeline.core.configuration import read_settings
+from pipeline.core.event import Event
+from pipeline.core.post import decode_post
+from pipeline.core.settings import ElasticsearchSettings
+from sinks._bulk import Write
+from sinks.elastic import client_for, prepare, request
+from testkit.installation import Installation
+
+
+class Figure(Struct, frozen=True):
+    """One run. ``cpu`` is microseconds a post of all the contestant's processes, without the servers'."""
+
+    posts: int
+    seconds: float
+    cpu: float
+
+    @property
+    def rate(self) -> float:
+        """Posts a second."""
+        return self.posts / self.seconds
+
+
+class Contestant(Struct, frozen=True):
+    """``run`` is given the number of the round, for names of its own."""
+
+    name: str
+    ends_in: str
+    ours: bool
+    run: Callable[[Bench, int], Figure]
+
+
+def _in_memory(start: Callable[[Bench], Child], bench: Bench, _: int) -> Figure:
+    child = start(bench)
+    stdin, stdout = child.process.stdin, child.process.stdout
+    assert stdin is not None
+    assert stdout is not None
+    try:
+        if stdout.readline() != b"ready\n":
+            child.alive()
+        spent, began = cpu_seconds(child.process.pid), time.monotonic()
+        stdin.write(b"go\n")
+        stdin.flush()
+        told = stdout.readline().split()
+        seconds, spent = time.monotonic() - began, cpu_seconds(child.process.pid) - spent
+        if told != [b"done", str(len(bench.ids)).encode()]:
+            raise WrongOutput(f"of {len(bench.ids)} posts: {told}; see {child.log}")
+        return Figure(len(bench.ids), seconds, spent / len(bench.ids) * 1e6)
+    finally:
+        child.stop()
+
+
+def _command(bench: Bench, _: int) -> Figure:
+    """`groundswell enrich FILE`: from its first line of output to its last."""
+    child = bench.own("-m", "pipeline.cli.main", "enrich", str(bench.file))
+    stdout = child.process.stdout
+    assert stdout is not None
+    lines = at_first = 0
+    began = spent = last = 0.0
+    try:
+        while portion := stdout.read1(1 << 20):  # type: ignore[attr-defined]
+            lines += portion.count(b"\n")
+            last = time.monotonic()
+            if not began:
+                began, at_first, spent = last, lines, cpu_seconds(child.process.pid)
+            elif lines == len(bench.ids):
+                spent = cpu_seconds(child.process.pid) - spent
+        if lines != len(bench.ids):
+            raise WrongOutput(
+                f"groundswell enrich gave {lines} lines for {len(bench.ids)} posts; see {child.log}"
+            )
+        return Figure(lines - at_first, last - began, spent / (lines - at_first) * 1e6)
+    finally:
+        child.stop()
+
+
+def _peer_to_topic(program: str, arguments: tuple[str, ...], bench: Bench, number: int) -> Figure:
+    topic = f"{program.removesuffix('.py').replace('_', '-')}-{number}"
+    bench.make_topic(topic)
+    ends = Ends(bench.kafka, topic)
+    child = bench.peer(
+        program, *arguments, kafka=bench.kafka, input=bench.input, output=topic, group=f"{topic}-group"
+    )
+    try:
+        watch = Watch(ends.count, lambda: cpu_seconds(child.process.pid), child.alive)
+        watch.until(len(bench.ids), 0.1)
+    finally:
+        child.stop()
+        ends.close()
+    span = topic_span(bench.kafka, topic, bench.ids)
+    return Figure(span.posts, span.seconds, watch.cpu / watch.cpu_posts * 1e6)
+
+
+def _peer_to_index(program: str, arguments: tuple[str, ...], bench: Bench, number: int) -> Figure:
+    index = f"{program.removesuffix('.py').replace('_', '-')}-{number}"
+    bench.make_index(index)
+    child = bench.peer(
+        program,
+        *arguments,
+        kafka=bench.kafka,
+        elasticsearch=bench.elasticsearch,
+        input=bench.input,
+        output=index,
+        group=f"{index}-group",
+    )
+    try:
+        watch = Watch(
+            lambda: indexed(bench.client, index), lambda: cpu_seconds(child.process.pid), child.alive
+        )
+        watch.until(len(bench.ids), 0.05)
+        seen = Watch(lambda: searchable(bench.client, index), lambda: 0.0, child.alive)
+        seen.until(len(bench.ids), 0.05)
+    finally:
+        child.stop()
+    check_index(bench.client, index, bench.ids)
+    bench.drop_index(index)
+    return Figure(
+        len(bench.ids) - watch.at_first, seen.ended - watch.began, watch.cpu / watch.cpu_posts * 1e6
+    )
+
+
+def _installed(bench: Bench, name: str) -> Installation:
+    """An installation of its own, its posts topic filled."""
+    home = bench.home / name
+    home.mkdir()
+    installation = Installation(
+        home, name, bench.kafka, bench.elasticsearch, GROUNDSWELL_CONFIG=str(bench.config)
+    )
+    topics = ensure_topics(bench.kafka, installation.settings.kafka)
+    load(bench.kafka, topics.posts.name, bench.ids, bench.lines)
+    return installation
+
+
+def _enrich(bench: Bench, number: int) -> Figure:
+    installation = _installed(bench, f"enrich-{number}")
+    events = topics_of(installation.settings.kafka).events.name
+    ends = Ends(bench.kafka, events)
+    daemon = installation.daemon("enrich")
+    try:
+        watch = Watch(ends.count, lambda: cpu_seconds(daemon.pid), daemon.check)
+        watch.until(len(bench.ids), 0.1)
+    finally:
+        ends.close()
+        installation.close()
+    span = topic_span(bench.kafka, events, bench.ids)
+    return Figure(span.posts, span.seconds, watch.cpu / max(watch.cpu_posts, 1) * 1e6)
+
+
+def _enrich_and_index(bench: Bench, number: int) -> Figure:
+    name = f"index-{number}"
+    installation = _installed(bench, name)
+    events = topics_of(installation.settings.kafka).events.name
+    pattern = f"{name}-posts-*"
+    ends = Ends(bench.kafka, events)
+    daemon = installation.daemon("enrich", "index")
+    try:
+        Watch(ends.count, lambda: 0.0, daemon.check).until(1, 0.02)
+        spent = cpu_seconds(daemon.pid)
+        watch = Watch(lambda: searchable(bench.client, pattern), lambda: 0.0, daemon.check)
+        watch.until(len(bench.ids), 0.05)
+        spent = cpu_seconds(daemon.pid) - spent
+    finally:
+        ends.close()
+        installation.close()
+    check_index(bench.client, pattern, bench.ids)
+    bench.drop_index(pattern)
+    began = first_append(bench.kafka, events)
+    return Figure(len(bench.ids), watch.ended - began, spent / len(bench.ids) * 1e6)
+
+
+def _ready_made(bench: Bench, number: int) -> Figure:
+    """What Elasticsearch takes of our own documents as ready bodies, from two threads."""
+    name = f"ready-{number}"
+    settings = ElasticsearchSettings(prefix=name)
+    client = client_for(settings, bench.elasticsearch)
+    prepare(client, settings)
+    if not bench.events:
+        bench.events = _events(bench)
+    bodies = [_body(bench.events[at : at + 1000], name) for at in range(0, len(bench.events), 1000)]
+    began, spent = time.monotonic(), time.process_time()
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda body: request(client, "POST", "/_bulk", body, lines=True), bodies))
+    watch = Watch(lambda: searchable(client, f"{name}-posts-*"), lambda: 0.0, lambda: None)
+    watch.until(len(bench.ids), 0.05)
+    seconds, spent = time.monotonic() - began, time.process_time() - spent
+    check_index(client, f"{name}-posts-*", bench.ids)
+    bench.drop_index(f"{name}-posts-*")
+    client.close()
+    return Figure(len(bench.ids), seconds, spent / len(bench.ids) * 1e6)
+
+
+def _events(bench: Bench) -> list[Event]:
+    chain, now = build_chain(read_settings(bench.config, {})), datetime.now(UTC)
+    posts = [decode_post(line) for line in bench.lines]
+    outcomes = chain.process(posts, [now] * len(posts), prefix="ready", now=now)
+    return [outcome for outcome in outcomes if isinstance(outcome, Event)]
+
+
+def _body(events: list[Event], prefix: str) -> bytes:
+    return b"".join(Write(event, event.index.replace("ready", prefix, 1)).lines() for event in events)
+
+
+def _vader(bench: Bench) -> Child:
+    return bench.peer("vader_alone.py", str(bench.file), talks=True)
+
+
+def _chain(*arguments: str) -> Callable[[Bench], Child]:
+    return lambda bench: bench.own(str(CHAIN), str(bench.file), *arguments)
+
+
+CHAIN = Path(__file__).with_name("chain_alone.py")
+WORKER = ("worker", "-l", "warn")
+
+CONTESTANTS = (
+    Contestant("vaderSentiment alone", "memory", False, partial(_in_memory, _vader)),
+    Contestant("our whole chain", "memory", True, partial(_in_memory, _chain())),
+    Contestant("our whole chain, language given", "memory", True, partial(_in_memory, _chain("--language"))),
+    Contestant("groundswell enrich FILE", "memory", True, _command),
+    Contestant("plain Faust, VADER only", "topic", False, partial(_peer_to_topic, "faust_topic.py", WORKER)),
+    Contestant("Quix Streams, VADER only", "topic", False, partial(_peer_to_topic, "quix_topic.py", ())),
+    Contestant("our enrich worker, whole chain", "topic", True, _enrich),
+    Contestant(
+        "plain Faust, VADER only", "index", False, partial(_peer_to_index, "faust_elastic.py", WORKER)
+    ),
+    Contestant("loop by hand, VADER only", "index", False, partial(_peer_to_index, "loop_elastic.py", ())),
+    Contestant("Elasticsearch, bodies ready-made", "index", False, _ready_made),
+    Contestant("our enrich and index, whole chain", "index", True, _enrich_and_index),
+)

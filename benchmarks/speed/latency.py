@@ -1,0 +1,120 @@
+"""How long a post is under way at an even rate: into the events topic, and until a search finds it.
+
+Counted from the broker's own time of appending to the posts topic. A search for all that is outstanding
+tells what can be found; it is asked some ten times a second, so its figures are late by up to that.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from bench import Bench
+from elasticsearch import ApiError
+from outputs import WrongOutput
+
+from pipeline.app.log_reader import read_topic
+from pipeline.app.producer import Producer, Record
+from pipeline.app.topics import ensure_topics, topics_of
+from testkit.installation import Installation
+from testkit.waiting import until
+
+TICK = 0.01
+PAUSE = 0.08
+WARM = 2_000
+"""Posts that are sent before, so that indices, caches and the JIT are warm."""
+
+
+def latency(bench: Bench, rate: int, seconds: int) -> dict[str, dict[str, float]]:
+    """Milliseconds at p50, p99 and p100 by where a post comes to. Raises WrongOutput when one is lost."""
+    home = bench.home / "latency"
+    home.mkdir()
+    installation = Installation(
+        home, "latency", bench.kafka, bench.elasticsearch, GROUNDSWELL_CONFIG=str(bench.config)
+    )
+    topics = ensure_topics(bench.kafka, installation.settings.kafka)
+    daemon = installation.daemon("enrich", "index")
+    records = [
+        Record(topics.posts.name, id.encode(), line) for id, line in zip(bench.ids, bench.lines, strict=True)
+    ]
+    warm, timed = records[:WARM], records[WARM : WARM + rate * seconds]
+    producer = Producer(bench.kafka, client_id="benchmark")
+    try:
+        producer.deliver(warm)
+        installation.settle(daemon)
+        finder = _Finder(bench, "latency-posts-*", len(timed))
+        _send(producer, timed, rate, finder)
+        until(finder.ended.is_set, 120, "every post is found")
+    finally:
+        producer.close()
+        installation.close()
+    sent = _appended(bench.kafka, topics.posts.name)
+    events = _appended(bench.kafka, topics_of(installation.settings.kafka).events.name)
+    ids = [record.key.decode() for record in timed]
+    if len(finder.found) < len(ids):
+        raise WrongOutput(f"a search found {len(finder.found)} of {len(ids)} posts")
+    return {
+        "events topic": _percentiles([events[id] - sent[id] for id in ids]),
+        "searchable": _percentiles([finder.found[id] - sent[id] for id in ids]),
+    }
+
+
+def _send(producer: Producer, records: Sequence[Record], rate: int, finder: _Finder) -> None:
+    began, at = time.monotonic(), 0
+    while at < len(records):
+        due = min(int((time.monotonic() - began) * rate) + 1, len(records))
+        producer.send(records[at:due])
+        finder.seek(record.key.decode() for record in records[at:due])
+        at = due
+        time.sleep(TICK)
+
+
+def _appended(kafka: str, topic: str) -> Mapping[str, float]:
+    return {
+        record.key.decode(): record.timestamp / 1000
+        for portion in read_topic(kafka, topic)
+        for record in portion
+    }
+
+
+class _Finder:
+    """Asks for all that were sent and are not found yet, until so many are found."""
+
+    def __init__(self, bench: Bench, index: str, wanted: int) -> None:
+        self.found: dict[str, float] = {}
+        self.ended = threading.Event()
+        self._client = bench.client
+        self._index = index
+        self._wanted = wanted
+        self._left: dict[str, None] = {}
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def seek(self, ids: Iterable[str]) -> None:
+        """These were sent."""
+        self._left.update(dict.fromkeys(ids))
+
+    def _run(self) -> None:
+        deadline = time.monotonic() + 600
+        while len(self.found) < self._wanted and time.monotonic() < deadline:
+            wanted = list(self._left)[:8_000]
+            try:
+                hits = self._client.search(
+                    index=self._index, query={"ids": {"values": wanted}}, size=8_000, source=False
+                )["hits"]["hits"]
+            except ApiError:
+                hits = []
+            now = time.time()
+            for hit in hits:
+                self.found[hit["_id"]] = now
+                del self._left[hit["_id"]]
+            time.sleep(PAUSE)
+        self.ended.set()
+
+
+def _percentiles(seconds: list[float]) -> dict[str, float]:
+    ranked = sorted(seconds)
+    return {
+        f"p{share}": round(ranked[min(len(ranked) * share // 100, len(ranked) - 1)] * 1000)
+        for share in (50, 99, 100)
+    }
