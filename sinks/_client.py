@@ -7,6 +7,7 @@ line in anybody's log or warnings. No message shows a credential.
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -44,8 +45,13 @@ class _Json(JsonSerializer):
         return msgspec.json.decode(data)
 
 
+# Seconds to wait for the shards of an index that somebody makes in this moment.
+_STARTING = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
+
+
 class _Node(Urllib3HttpNode):
-    """Lets errors through that are no JSON, and keeps the server's advice out of users' terminals."""
+    """Lets errors through that are no JSON, keeps the server's advice out of users' terminals, and asks a
+    search again whose index is only just being made."""
 
     def perform_request(
         self,
@@ -56,12 +62,22 @@ class _Node(Urllib3HttpNode):
         request_timeout: DefaultType | float | None = DEFAULT,
     ) -> NodeApiResponse:
         response = super().perform_request(method, target, body, headers, request_timeout)
+        for pause in _STARTING:
+            if not _is_starting(target, response):
+                break
+            time.sleep(pause)
+            response = super().perform_request(method, target, body, headers, request_timeout)
         heads = response.meta.headers
         heads.pop("warning", None)
         # A proxy's 413 or 502 is a page of HTML or nothing; the client would complain of that instead.
         if response.meta.status >= 400 and "json" not in (response.meta.mimetype or ""):
             heads["content-type"] = "text/plain"
         return response
+
+
+def _is_starting(target: str, response: NodeApiResponse) -> bool:
+    asks = "/_search" in target or "/_count" in target
+    return asks and response.meta.status == 503 and b"shard" in response.body
 
 
 class _Pool(NodePool):

@@ -15,14 +15,13 @@ cheapest first:
 from __future__ import annotations
 
 import logging
-import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from threading import Lock
 from typing import Any
 
 import msgspec
-from elasticsearch import ApiError, Elasticsearch, NotFoundError
+from elasticsearch import Elasticsearch, NotFoundError
 
 from pipeline.core.errors import RetryableError
 from pipeline.core.event import Event
@@ -36,7 +35,6 @@ _encode = msgspec.json.Encoder().encode
 # Pairs of index and id in one request: some megabytes of answer at most.
 PAIRS = 10_000
 IDS = 10_000  # the most that a search returns
-_STARTING = (0.02, 0.05, 0.1, 0.2, 0.4)  # seconds to wait for the shards of a new index
 
 _ABSENT = {"index_not_found_exception", "index_closed_exception", "no_shard_available_action_exception"}
 
@@ -154,19 +152,8 @@ class Locator:
                 f"/{self._all}/_search?allow_partial_search_results=false&expand_wildcards=open"
                 "&filter_path=hits.hits._index,hits.hits._id,hits.hits._version"
             )
-            hits += self._found(path, _encode(query))
+            hits += _hits(request(self._client, "POST", path, _encode(query)))
         return _newest(hits)
-
-    def _found(self, path: str, query: bytes) -> Sequence[Any]:
-        """The hits of a search. An index that another thread has just made takes a moment to answer."""
-        for pause in _STARTING:
-            try:
-                return _hits(request(self._client, "POST", path, query))
-            except ApiError as error:
-                if error.status_code != 503:
-                    raise
-                time.sleep(pause)
-        return _hits(request(self._client, "POST", path, query))
 
     def _indices(self) -> list[str]:
         try:

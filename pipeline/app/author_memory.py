@@ -6,12 +6,11 @@ repeated, and its result depends on the posts alone. The field meanings are in d
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from elasticsearch import ApiError, Elasticsearch
+from elasticsearch import Elasticsearch
 
 from pipeline.app.author_marks import can_be_remembered
 from pipeline.core.errors import RetryableError
@@ -25,9 +24,6 @@ PAGE = 1000
 
 TRIES = 3
 """How often a document that others write meanwhile is reckoned again at once."""
-
-_STARTING = (0.05, 0.1, 0.2, 0.4)
-"""Seconds to wait for the shards of an index that has just been made."""
 
 Document = dict[str, Any]
 _Query = dict[str, Any]
@@ -181,13 +177,6 @@ class AuthorMemory:
             "ignore_unavailable": True,
         }
         with answering(self._client):
-            for pause in _STARTING:
-                try:
-                    return self._client.search(**question).body
-                except ApiError as error:
-                    if error.status_code != 503:
-                        raise
-                    time.sleep(pause)
             return self._client.search(**question).body
 
     def _refresh(self) -> None:
