@@ -1,191 +1,28 @@
-"""What every connector owes, whatever its platform: one function a law, each raises AssertionError.
-
-A connector is driven as the pump drives it: read, take the posts as confirmed, only then keep the cursor;
-rest as a RetryableError says; after any other error build it anew from the kept cursor. What is to be
-known of its platform comes from its fixture, ``testkit/connectors/NAME.py``.
-"""
+"""What every connector owes, whatever its platform: one function a law, each raises AssertionError."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import random
-import time
+import re
+import tomllib
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-from pipeline.app.registry import build_connector
-from pipeline.core.errors import ConfigError, GroundswellError, RejectedError, RetryableError
+from pipeline.core.configuration import convert_table
+from pipeline.core.errors import ConfigError, RejectedError, RetryableError
 from pipeline.core.post import Post, decode_post, encode_post
-from pipeline.core.protocols import Connector, Cursor, Read
-from pipeline.core.rejection import Rejection
+from pipeline.core.schema import bare
 from pipeline.core.settings import Secret
-from testkit.platform.answers import Item
+from testkit.connector_drive import Drive, Fixture, Stage, driven, overheard
 from testkit.platform.faults import FAULTS, HUGE, MISSING, RESET_SECONDS, Fault, put
-from testkit.platform.server import PlatformServer
-from testkit.platform.timeline import Timeline
 
 COUNT = 45
-LIMIT_SECONDS = 40.0
-READ_SECONDS = 15.0
-_LONGEST_REST = 10.0
-_BACK_OFF = 0.05
-
-
-class Stage(Protocol):
-    """A platform set up for one test. ``table`` is that of the connector's settings."""
-
-    timeline: Timeline
-    table: Mapping[str, Any]
-
-    def spoil(self, fault: Fault) -> None:
-        """From now on, once."""
-
-    def interrupt(self) -> None:
-        """Makes the connector ask again, where it would go on listening."""
-
-    def tell(self, count: int) -> None:
-        """The platform is told so many items more."""
-
-    def met(self, fault: Fault) -> bool:
-        """Whether the connector ran into it."""
-
-    @property
-    def server(self) -> PlatformServer | None:
-        """The server, where the platform is one."""
-
-
-class Fixture(Protocol):
-    """What is to be known of a platform to hold its connector to the contract.
-
-    ``exempt`` names the faults that cannot befall it, each with the reason. ``secrets`` are the texts that
-    must show nowhere. ``stale`` is a cursor from long ago, where a platform forgets.
-    """
-
-    kind: str
-    exempt: Mapping[str, str]
-    secrets: tuple[str, ...]
-    stale: Cursor | None
-
-    def item(self, number: int, moment: float) -> Item:
-        """The item of this number, told at this moment."""
-
-    def stage(self, folder: Path) -> contextlib.AbstractContextManager[Stage]:
-        """The platform, for one test; ``folder`` is the test's own."""
-
-
-def fixture_of(kind: str) -> Fixture:
-    """The fixture of a connector; AssertionError that says what to add where there is none."""
-    try:
-        module = import_module(f"testkit.connectors.{kind}")
-    except ModuleNotFoundError as error:
-        if error.name != f"testkit.connectors.{kind}":
-            raise
-        raise AssertionError(
-            f"connectors/{kind}.py has no fixture: add testkit/connectors/{kind}.py with a FIXTURE,"
-            " as testkit/connectors/bluesky.py has"
-        ) from None
-    fixture: Fixture = module.FIXTURE
-    return fixture
-
-
-class Drive:
-    """A connector at work. ``got`` are the posts that count as sent, each with whether as a deletion."""
-
-    def __init__(self, kind: str, table: Mapping[str, Any], cursor: Cursor | None = None) -> None:
-        self._table = {"kind": kind, **table}
-        self.cursor = cursor
-        self.got: dict[tuple[str, bool], Post] = {}
-        self.rejected: list[Rejection] = []
-        self.errors: list[GroundswellError] = []
-        self.reads: list[tuple[set[tuple[str, bool]], Cursor]] = []
-        self.idle = False
-        self._abandoned: list[Connector] = []
-        self.connector = self._build()
-
-    def _build(self) -> Connector:
-        return build_connector("contract", self._table)
-
-    def read(self) -> Read | None:
-        """One read, taken as confirmed, or None where it failed."""
-        began = time.monotonic()
-        read = fault = None
-        try:
-            read = self.connector.read(self.cursor)
-        except GroundswellError as error:
-            fault = error
-        spent = time.monotonic() - began
-        assert spent < READ_SECONDS, f"a read took {spent:.0f} s"
-        if read is not None:
-            self.keep(read)
-        elif fault is not None:
-            self._bear(fault)
-        return read
-
-    def _bear(self, error: GroundswellError) -> None:
-        """Rests, or begins anew, as the runtime would."""
-        assert not isinstance(error, RejectedError), (
-            f"`read` raises what belongs into its rejections: {error}"
-        )
-        self.errors.append(error)
-        rest = _BACK_OFF
-        if not isinstance(error, RetryableError):
-            self.crash()
-        elif error.retry_after is not None:
-            rest = error.retry_after
-        assert rest <= _LONGEST_REST, f"wants to rest for {rest:.0f} s: {error}"
-        time.sleep(rest)
-
-    def keep(self, read: Read) -> None:
-        """Takes the posts as confirmed, and keeps the cursor as it comes back from a file."""
-        found = {(post.id, post.deleted): post for post in read.posts}
-        self.got.update(found)
-        self.rejected += read.rejected
-        self.cursor = msgspec.json.decode(msgspec.json.encode(read.cursor))
-        self.reads.append((set(found), dict(self.cursor or {})))
-        self.idle = read.wait is None or read.wait > 0
-        if read.wait:
-            time.sleep(min(read.wait, 0.05))
-
-    def crash(self) -> None:
-        """The process dies, and another one begins from the kept cursor."""
-        self._abandoned.append(self.connector)
-        self.connector = self._build()
-
-    def until(self, done: Callable[[], bool], what: str) -> None:
-        """Reads until ``done()``."""
-        deadline = time.monotonic() + LIMIT_SECONDS
-        while not done():
-            assert time.monotonic() < deadline, (
-                f"not within {LIMIT_SECONDS:.0f} s: {what}; {self.errors[-3:]}"
-            )
-            self.read()
-
-    def until_idle(self) -> None:
-        """Reads until a read says that there is no more."""
-        self.read()
-        self.until(lambda: self.idle, "no read says that the source was read up to now (wait above 0)")
-
-    def close(self) -> None:
-        """Ends it, twice, and whatever was abandoned."""
-        for connector in (self.connector, *self._abandoned):
-            connector.close()
-            connector.close()
-
-
-@contextlib.contextmanager
-def driven(fixture: Fixture, stage: Stage, cursor: Cursor | None = None) -> Iterator[Drive]:
-    """A connector on a stage, closed at the end."""
-    drive = Drive(fixture.kind, stage.table, cursor)
-    try:
-        yield drive
-    finally:
-        drive.close()
+"""Items that a platform is told of in one test."""
 
 
 def everything(drive: Drive, stage: Stage) -> Callable[[], bool]:
@@ -230,7 +67,7 @@ def check_ids_are_stable(fixture: Fixture, folder: Path) -> None:
                 seen.append(
                     {key: msgspec.structs.replace(post, collected_at=None) for key, post in drive.got.items()}
                 )
-        assert seen[0] == seen[1]
+        assert seen[0] == seen[1], "the posts of two readings differ"
 
 
 def check_cursor_is_never_ahead(fixture: Fixture, folder: Path) -> None:
@@ -301,7 +138,8 @@ def check_fault(fixture: Fixture, fault: Fault, folder: Path, *, midway: bool) -
 def _check_duty(fault: Fault, drive: Drive, stage: Stage) -> None:
     kinds = [type(error).__name__ for error in drive.errors]
     assert drive.got.keys() <= stage.timeline.expected, "came from nowhere"
-    assert bool(drive.rejected) == (fault.duty == "reject"), [one.error for one in drive.rejected]
+    refused = [one.error for one in drive.rejected]
+    assert bool(refused) == (fault.duty == "reject"), f"refused {len(refused)} items: {refused[:3]}"
     if fault.duty == "config":
         assert "ConfigError" in kinds, f"must end in a ConfigError, came {kinds}"
         for error in drive.errors:
@@ -322,7 +160,7 @@ def check_secrets_stay_secret(fixture: Fixture, folder: Path) -> None:
     """No secret stands in a log, a repr, a message, a trace, a cursor, a post or a rejection."""
     if not fixture.secrets:
         fields = msgspec.structs.fields(import_module(f"connectors.{fixture.kind}").SETTINGS)
-        kept = [field.name for field in fields if field.type is Secret]
+        kept = [field.name for field in fields if bare(field.type) is Secret]
         assert not kept, f"the fixture gives no secret for {kept}: put one into its table and into `secrets`"
         return
     texts: list[str] = []
@@ -340,30 +178,6 @@ def check_secrets_stay_secret(fixture: Fixture, folder: Path) -> None:
     for secret in fixture.secrets:
         for text in texts:
             assert secret not in text, f"a secret shows: {text[:200]}"
-
-
-@contextlib.contextmanager
-def overheard() -> Iterator[list[str]]:
-    """All that anybody logs, with the traces, whatever the level."""
-    said: list[str] = []
-
-    class Ear(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            said.append(self.format(record))
-
-    ear = Ear()
-    ear.setFormatter(logging.Formatter("%(levelname)s %(name)s %(message)s"))
-    root, ours = logging.getLogger(), logging.getLogger("groundswell")
-    levels = root.level, ours.level
-    root.addHandler(ear)
-    root.setLevel(logging.DEBUG)
-    ours.setLevel(logging.DEBUG)
-    try:
-        yield said
-    finally:
-        root.removeHandler(ear)
-        root.setLevel(levels[0])
-        ours.setLevel(levels[1])
 
 
 _STRANGE: tuple[Any, ...] = (MISSING, None, True, -1, 1.5, 2**70, "", "x", "\x00", [], [None], {}, {"x": 1})
@@ -398,3 +212,38 @@ def _paths(data: Any, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | in
     for key, value in pairs:
         yield (*at, key)
         yield from _paths(value, (*at, key))
+
+
+def check_page(kind: str, docs: Path) -> None:
+    """docs/connectors/NAME.md has every setting and no other, and an example that the connector takes."""
+    page = docs / "connectors" / f"{kind}.md"
+    assert page.exists(), (
+        f"connectors/{kind}.py has no page: add docs/connectors/{kind}.md, as docs/connectors/bluesky.md is"
+    )
+    text = page.read_text(encoding="utf-8")
+    settings = import_module(f"connectors.{kind}").SETTINGS
+    table = text.partition("\n## Settings\n")[2].partition("\n## ")[0]
+    keys = {
+        f"{one.encode_name}_file" if bare(one.type) is Secret else one.encode_name
+        for one in msgspec.structs.fields(settings)
+    }
+    told = set(re.findall(r"^\| `([a-z_]+)` \|", table, re.MULTILINE))
+    assert told == keys, (
+        f"{page.name}: the table of settings lacks {keys - told} or has too many {told - keys}"
+    )
+    examples = re.findall(r"```toml\n(.+?)```", text, re.DOTALL)
+    assert examples, f"{page.name}: there is no ```toml example"
+    for example in examples:
+        tables = tomllib.loads(example)["connectors"]
+        for name, content in tables.items():
+            assert content["kind"] == kind, f"{page.name}: the example is of another kind"
+            shown = {key: value for key, value in content.items() if not key.endswith("_file")}
+            convert_table(settings, {**content, **_secrets(content, page)}, f"connectors.{name}", environ={})
+            assert shown, f"{page.name}: an example without a setting helps nobody"
+    for heading in ("What it reads", "Limits", "Deletions and edits"):
+        assert f"\n## {heading}\n" in text, f"{page.name}: lacks the section `{heading}`"
+
+
+def _secrets(content: Mapping[str, Any], page: Path) -> dict[str, str]:
+    """A file that exists in place of each that holds a secret on the reader's machine."""
+    return {key: str(page) for key in content if key.endswith("_file")}

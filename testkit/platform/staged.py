@@ -14,7 +14,7 @@ from testkit.platform.timeline import Timeline
 
 
 class ServedStage:
-    """See :class:`testkit.connector_contract.Stage`."""
+    """See :class:`testkit.connector_drive.Stage`."""
 
     def __init__(self, timeline: Timeline, server: PlatformServer, table: Mapping[str, Any]) -> None:
         self.timeline = timeline
