@@ -1,5 +1,5 @@
-"""A connector driven as the pump drives it: read, take the posts as confirmed, only then keep the cursor; rest
-as a RetryableError says; after any other error build it anew from the kept cursor.
+"""A connector driven as the pump drives it: read, take the posts as confirmed, only then keep the cursor.
+Rest as a RetryableError says; after any other error build it anew from the kept cursor.
 
 What is to be known of its platform comes from its fixture, ``testkit/connectors/NAME.py``.
 """
