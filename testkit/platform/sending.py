@@ -100,12 +100,14 @@ async def _send_stream(request: web.BaseRequest, answer: Answer, wire: Wire) -> 
     with contextlib.suppress(ConnectionError, _Broken):
         if answer.padding:
             for _ in range(answer.padding // len(_FILLER)):
-                await say(_FILLER)
                 wire.filled(len(_FILLER))
+                await say(_FILLER)
         async for item, broken in _flow(request, answer, wire, pause):
             text = _framed(answer, item)
             await say(text[: len(text) // 2] if broken else text)
             await _finish(request, item, broken, wire)
+        if packer:
+            await response.write(packer.flush())
         await response.write_eof()
     return response
 
@@ -184,9 +186,9 @@ async def _fill(request: web.BaseRequest, size: int, wire: Wire) -> None:
     """Filler for as long as the other side takes it."""
     sent = 0
     while sent < size and wire.open() and _there(request):
+        wire.filled(len(_FILLER))
         _write(request, _FILLER)
         sent += len(_FILLER)
-        wire.filled(len(_FILLER))
         while _there(request) and request.transport.get_write_buffer_size() > 4 * len(_FILLER):  # type: ignore[union-attr]
             await asyncio.sleep(0.001)
     _break(request)
