@@ -191,7 +191,7 @@ class Bluesky:
         """
         if not times:
             return False
-        if self._fresh and not self._settings.authors:
+        if self._fresh and not self._settings.authors and self._at != self._start:
             self._warn_of_gap(min(times) - self._at["time_us"])
         self._fresh = False
         self._at = {"time_us": min(*times, now)}
@@ -200,7 +200,7 @@ class Bluesky:
     def _warn_of_gap(self, gap: int) -> None:
         if gap > GAP_SECONDS * _SECOND:
             log.warning(
-                "%s no longer has the %.1f hours behind the cursor: what was said then is lost",
+                "%s no longer has the %.1f hours after the cursor: what was said then is lost",
                 self._hosts.name,
                 gap / 3600 / _SECOND,
             )

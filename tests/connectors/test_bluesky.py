@@ -297,7 +297,7 @@ def test_the_listener_is_told_what_a_host_no_longer_has(
 ) -> None:
     stage.tell(3)
     listen().read({"time_us": int((time.time() - 7200) * 1_000_000)})
-    assert "no longer has the 2.0 hours behind the cursor" in caplog.text
+    assert "no longer has the 2.0 hours after the cursor" in caplog.text
     caplog.clear()
     with caplog.at_level(logging.WARNING, bluesky_log.name):
         listen().read({"time_us": int((time.time() - 60) * 1_000_000)})
