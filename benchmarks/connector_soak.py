@@ -4,7 +4,7 @@
 
 The platform is told some posts a second, and every few seconds comes the next fault of the table. The
 connector runs in a process of its own, so that its memory can be told from the platform's. Ends with status 1
-when posts are lost or invented, or memory grew by more than a fifth after the first quarter.
+when posts are lost or invented, or memory grew by more than a fifth after the first half.
 """
 
 from __future__ import annotations
@@ -123,10 +123,10 @@ def report(stage: Stage, heard: Heard, memory: list[int], spoiled: int) -> int:
     """The figures, and the status."""
     expected = stage.timeline.expected
     lost, invented = expected - heard.got, heard.got - expected
-    early, late = memory[len(memory) // 4], max(memory[-max(len(memory) // 4, 1) :])
+    early, late = max(memory[: len(memory) // 2]), max(memory[-max(len(memory) // 4, 1) :])
     print(f"{len(expected)} posts told, {len(lost)} lost, {len(invented)} invented, {spoiled} faults")
     print(", ".join(f"{name}: {count}" for name, count in sorted(heard.counts.items())))
-    print(f"memory: {early} KB after a quarter, {late} KB at most in the last, {max(memory)} KB at most")
+    print(f"memory: {early} KB at most in the first half, {late} KB in the last quarter")
     if stage.server is not None:
         print(f"requests: {len(stage.server.asked)}, trespasses: {stage.server.trespasses}")
     for post, deleted in sorted(lost)[:5]:

@@ -21,6 +21,7 @@ from pipeline.core.errors import GroundswellError, RetryableError
 
 MAX_FRAMES = 5000
 MAX_BYTES = 16 * 1024 * 1024
+_FAREWELL_SECONDS = 0.05
 
 
 class _Redirected(Exception):
@@ -102,6 +103,8 @@ class Frames:
         try:
             self._loop.run_until_complete(self._guarded())
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            # Transports say good-bye in turns of the loop that come after they were closed.
+            self._loop.run_until_complete(asyncio.sleep(_FAREWELL_SECONDS))
         finally:
             self._loop.close()
 
@@ -147,7 +150,7 @@ class Frames:
                     self._url,
                     heartbeat=self._timeout,
                     max_msg_size=self._largest,
-                    ssl=ssl.create_default_context(),
+                    ssl=ssl.create_default_context() if self._url.startswith("wss:") else True,
                     timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
                 )
             with self._changed:

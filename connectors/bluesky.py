@@ -186,19 +186,28 @@ class Bluesky:
     def _move(self, times: Sequence[int], now: int) -> bool:
         """Sets the cursor behind the events of these times; whether they are far behind the present.
 
-        It is the earliest of them, for one host's wrong clock in a single event must not skip what others
-        tell; and never ahead of now, from where Jetstream would skip all until then.
+        It is the earliest of them, for one wrong time among many must skip nothing. Times that have not come
+        yet say that the host's clock is wrong, and not how far it has told: the cursor then stays.
         """
-        if not times:
+        credible = [told for told in times if told <= now + OVERLAP_SECONDS * _SECOND]
+        if self._fresh and times:
+            self._fresh = False
+            self._warn(times[0], now)
+        if not credible:
             return False
-        if self._fresh and not self._settings.authors and self._at != self._start:
-            self._warn_of_gap(min(times) - self._at["time_us"])
-        self._fresh = False
-        self._at = {"time_us": min(*times, now)}
-        return max(times) < now - BEHIND_SECONDS * _SECOND
+        self._at = {"time_us": min(*credible, now)}
+        return max(credible) < now - BEHIND_SECONDS * _SECOND
 
-    def _warn_of_gap(self, gap: int) -> None:
-        if gap > GAP_SECONDS * _SECOND:
+    def _warn(self, first: int, now: int) -> None:
+        """Of what is wrong with the first event of a connection."""
+        gap = first - self._at["time_us"]
+        if first > now + OVERLAP_SECONDS * _SECOND:
+            log.warning(
+                "the clock of %s is %.0f s ahead of ours: the cursor stays until that is mended",
+                self._hosts.name,
+                (first - now) / _SECOND,
+            )
+        elif gap > GAP_SECONDS * _SECOND and not self._settings.authors and self._at != self._start:
             log.warning(
                 "%s no longer has the %.1f hours after the cursor: what was said then is lost",
                 self._hosts.name,

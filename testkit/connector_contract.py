@@ -107,7 +107,9 @@ def check_crash_anywhere(fixture: Fixture, folder: Path, seed: int) -> None:
 
 
 def check_fault(fixture: Fixture, fault: Fault, folder: Path, *, midway: bool) -> None:
-    """The fault befalls the connector at once, or midway: it does its duty and loses nothing."""
+    """The fault befalls the connector at once or midway, and it dies in the midst of it: it does its duty and
+    loses nothing.
+    """
     with fixture.stage(folder) as stage, overheard() as said:
         stale = fixture.stale if fault.name == "cursor too old" else None
         if not midway:
@@ -117,15 +119,17 @@ def check_fault(fixture: Fixture, fault: Fault, folder: Path, *, midway: bool) -
             spared = 1 if fault.duty == "reject" else 0
 
             def come() -> bool:
-                lost = stage.timeline.expected - drive.got.keys()
-                return len(lost) <= spared and (midway or stage.met(fault))
+                return len(stage.timeline.expected - drive.got.keys()) <= spared
 
-            drive.until(come, f"posts are lost by `{fault.name}`")
             if midway:
+                drive.until(come, "not all posts came")
                 stage.spoil(fault)
                 stage.interrupt()
-            stage.tell(COUNT // 3)
-            drive.until(lambda: come() and stage.met(fault), f"posts are lost by `{fault.name}`")
+                stage.tell(COUNT // 3)
+            drive.until(lambda: stage.met(fault), f"never meets `{fault.name}`")
+            drive.until(lambda: bool(drive.rejected) or not spared, "no rejection")
+            drive.crash()
+            drive.until(come, f"posts are lost by `{fault.name}`")
             stage.interrupt()
             stage.tell(COUNT // 3)
             drive.until(come, f"posts are lost behind `{fault.name}`")

@@ -118,6 +118,8 @@ class PlatformServer:
         self._ready.set()
         await self._stop.wait()
         await runner.cleanup()
+        # Transports say good-bye in turns of the loop that come after they were closed.
+        await asyncio.sleep(0.05)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         at = request.transport.get_extra_info("sockname") if request.transport else None

@@ -284,12 +284,17 @@ def test_the_first_start_is_now_or_so_many_hours_ago_and_stays(stage: ServedStag
     assert asked_cursor(stage) == first
 
 
-def test_a_cursor_is_never_ahead_of_our_clock(stage: ServedStage, listen: Any) -> None:
+def test_the_cursor_stays_while_a_host_tells_times_to_come(
+    stage: ServedStage, listen: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     stage.tell(6)
     stage.spoil(next(fault for fault in FAULTS if fault.name == "clock a day ahead"))
-    read = listen().read(None)
-    assert read.posts
-    assert read.cursor["time_us"] <= time.time() * 1_000_000
+    connector = listen()
+    first = connector.read(None)
+    assert first.posts
+    assert connector.read(first.cursor).cursor == first.cursor
+    assert first.cursor["time_us"] < (time.time() - 3000) * 1_000_000
+    assert "s ahead of ours: the cursor stays" in caplog.text
 
 
 def test_the_listener_is_told_what_a_host_no_longer_has(
