@@ -87,7 +87,6 @@ def test_what_is_said_to_be_missing_is_missing() -> None:
     assert absent
     assert not absent & {name.split()[0] for name in commands()}
     assert "--live" not in known(commands()["demo"])[0]
-    assert "--dry-run" not in known(commands()["collect"])[0]
 
 
 def test_choices_and_numbers_are_those_of_the_code() -> None:

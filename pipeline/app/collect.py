@@ -66,7 +66,8 @@ class Pump:
         self._rate = rate
 
     def run(self, cursor: Cursor | None, *, once: bool = False) -> Tally:
-        """Reads from ``cursor`` until the source ends, ``stop`` is set or, with ``once``, nothing is new.
+        """Reads from ``cursor`` until the source ends, ``stop`` is set or, with ``once``, all that
+        is there now was read.
 
         Raises what the connector raises, but for RetryableError, which it waits out.
         """
@@ -97,7 +98,7 @@ class Pump:
             tally.posts += len(read.posts)
             tally.rejected += len(read.rejected)
             self._report(tally)
-            if read.wait is None or (once and not read.posts and not read.rejected):
+            if read.wait is None or (once and read.wait > 0):
                 break
             self._stop.wait(max(read.wait, self._ahead(tally, began)))
         return tally

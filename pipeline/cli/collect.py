@@ -6,9 +6,18 @@ import argparse
 import signal
 import sys
 import threading
+from typing import TYPE_CHECKING
 
 from pipeline.core.errors import ConfigError
 from pipeline.core.schema import suggestion
+
+if TYPE_CHECKING:
+    from pipeline.app.cursors import CursorStore
+    from pipeline.core.protocols import Connector, Read
+    from pipeline.core.settings import Settings
+
+# Of the payload of a refused post.
+_SHOWN = 300
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -16,29 +25,39 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command = subparsers.add_parser("collect", help="run one configured connector")
     command.add_argument("name", metavar="NAME", help="its name in the settings, [connectors.NAME]")
     command.add_argument("--once", action="store_true", help="end when nothing new is there")
+    command.add_argument(
+        "--dry-run", action="store_true", help="print the posts; send nothing and keep no cursor"
+    )
     command.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Reads from the saved cursor into the posts topic until the source ends or Ctrl-C."""
+    """Reads from the saved cursor into the posts topic until the source ends or Ctrl-C.
+
+    With ``--dry-run`` onto standard output instead.
+    """
     from pipeline.app import logs
-    from pipeline.app.collect import Pump
-    from pipeline.app.configuration import home_for, kafka_bootstrap, settings_for
+    from pipeline.app.configuration import home_for, settings_for
     from pipeline.app.cursors import CursorStore
-    from pipeline.app.producer import Producer
     from pipeline.app.registry import build_connector
-    from pipeline.app.topics import ensure_topics
 
     settings = settings_for(args)
     logs.set_up(settings.log.level, settings.log.format)
     if args.name not in settings.connectors:
         raise ConfigError(_unknown(args.name, sorted(settings.connectors)))
     connector = build_connector(args.name, settings.connectors[args.name])
-    home = home_for(args)
-    bootstrap = kafka_bootstrap(settings, home)
-    topics = ensure_topics(bootstrap, settings.kafka)
-    cursors = CursorStore(home)
-    producer = Producer(bootstrap, client_id="groundswell-collect")
+    cursors = CursorStore(home_for(args))
+    stop = _ended_by_signals()
+    try:
+        if args.dry_run:
+            return _try_out(args, connector, cursors, stop)
+        return _collect(args, settings, connector, cursors, stop)
+    finally:
+        connector.close()
+
+
+def _ended_by_signals() -> threading.Event:
+    """Set by SIGTERM and Ctrl-C; a second one ends the process at once."""
     stop = threading.Event()
 
     def end(*_: object) -> None:
@@ -48,6 +67,24 @@ def run(args: argparse.Namespace) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
+    return stop
+
+
+def _collect(
+    args: argparse.Namespace,
+    settings: Settings,
+    connector: Connector,
+    cursors: CursorStore,
+    stop: threading.Event,
+) -> int:
+    from pipeline.app.collect import Pump
+    from pipeline.app.configuration import home_for, kafka_bootstrap
+    from pipeline.app.producer import Producer
+    from pipeline.app.topics import ensure_topics
+
+    bootstrap = kafka_bootstrap(settings, home_for(args))
+    topics = ensure_topics(bootstrap, settings.kafka)
+    producer = Producer(bootstrap, client_id="groundswell-collect")
     pump = Pump(
         connector,
         producer,
@@ -59,9 +96,32 @@ def run(args: argparse.Namespace) -> int:
     try:
         tally = pump.run(cursors.load(args.name), once=args.once)
     finally:
-        connector.close()
         producer.close()
     print(f"{args.name}: {tally.posts} posts sent, {tally.rejected} refused", file=sys.stderr)
+    return 0
+
+
+def _try_out(
+    args: argparse.Namespace, connector: Connector, cursors: CursorStore, stop: threading.Event
+) -> int:
+    from pipeline.app.dry_run import ONCE_SECONDS, limit_in_words, try_out
+    from pipeline.cli.output import plain
+    from pipeline.core.post import encode_post
+
+    def show(read: Read) -> None:
+        for post in read.posts:
+            sys.stdout.buffer.write(encode_post(post) + b"\n")
+        sys.stdout.buffer.flush()
+        for one in read.rejected:
+            print(plain(f"refused, {one.origin}: {one.error}: {one.payload[:_SHOWN]}"), file=sys.stderr)
+
+    trial = try_out(connector, cursors.load(args.name), stop, show, ONCE_SECONDS if args.once else None)
+    for limit in trial.limits:
+        print(plain(limit_in_words(limit)), file=sys.stderr)
+    print(
+        f"{args.name}: {trial.posts} posts would be sent, {trial.rejected} refused; nothing was sent",
+        file=sys.stderr,
+    )
     return 0
 
 

@@ -19,15 +19,27 @@ Cursor = dict[str, Any]
 """Where a connector stands: a small JSON object that only its connector understands."""
 
 
+class Limit(Struct, frozen=True):
+    """How much a platform still lets us ask: ``left`` of ``total``, anew in ``resets`` seconds; None where it
+    does not say."""
+
+    name: str
+    left: int | None = None
+    total: int | None = None
+    resets: float | None = None
+
+
 class Read(Struct, frozen=True, kw_only=True):
     """One bounded read. ``cursor`` is the position after all of it, to be kept only once every post
-    of it is confirmed. ``wait`` is how many seconds to rest before the next read; None means that
-    the source has ended for good."""
+    of it is confirmed. ``wait`` is how many seconds to rest before the next read: 0 while more is at
+    hand, above it once the source was read up to now; None means that it has ended for good. ``limits``
+    are those that the platform told of."""
 
     posts: Sequence[Post]
     rejected: Sequence[Rejection] = ()
     cursor: Cursor
     wait: float | None = 0.0
+    limits: Sequence[Limit] = ()
 
 
 class Connector(Protocol):

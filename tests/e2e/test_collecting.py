@@ -17,6 +17,7 @@ import pytest
 
 from pipeline.app.health import present
 from pipeline.app.log_reader import read_topic
+from pipeline.app.registry import known
 from pipeline.app.topics import ensure_topics
 from testkit.installation import Installation, rows_of
 from testkit.waiting import until
@@ -154,6 +155,7 @@ def test_one_connector_by_hand(installation: Installation, tmp_path: Path) -> No
 
 
 def test_connectors_that_are_configured_wrongly(installation: Installation, tmp_path: Path) -> None:
+    kinds = ", ".join(f"`{kind}`" for kind in known("connectors"))
     configure(
         installation,
         tmp_path,
@@ -163,7 +165,7 @@ def test_connectors_that_are_configured_wrongly(installation: Installation, tmp_
     assert (done.returncode, done.stderr.decode()) == (
         2,
         "groundswell: connectors.one.kind: there is no connector `jsnol`, did you mean `jsonl`? known are"
-        " `jsonl`\n",
+        f" {kinds}\n",
     )
     run = installation.command("run", "--role", "collect")
     assert run.returncode == 2

@@ -1,0 +1,194 @@
+"""Events of Jetstream, Bluesky's public stream, and the posts that they tell of. Pure.
+
+Most of an event was written by its author's program, so nothing in it can be relied upon.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from pipeline.core.errors import RejectedError
+from pipeline.core.post import Author, Post
+
+COLLECTION = "app.bsky.feed.post"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DID = re.compile(r"did:[a-z]+:[A-Za-z0-9._:%-]{1,200}")
+_RKEY = re.compile(r"[A-Za-z0-9._:~-]{1,200}")
+
+
+class Commit(Struct, frozen=True):
+    """A change of one record; ``rev`` is the revision of the author's whole store."""
+
+    operation: str = ""
+    collection: str = ""
+    rkey: str = ""
+    rev: str = ""
+    record: Any = None
+
+
+class Event(Struct, frozen=True):
+    """An event of Jetstream, as far as it is read. ``time_us`` is when the host heard of it."""
+
+    kind: str = ""
+    did: str = ""
+    time_us: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    commit: Commit | None = None
+    account: Any = None
+
+
+_decode = msgspec.json.Decoder(Event).decode
+
+
+def event_of(raw: bytes) -> Event:
+    """One frame; raises RejectedError."""
+    try:
+        return _decode(raw)
+    except msgspec.ValidationError as error:
+        raise RejectedError(f"no event of Jetstream: {error}", "invalid") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RejectedError(f"no event of Jetstream: {error}", "unreadable") from None
+
+
+def post_of(event: Event, now: datetime) -> Post | None:
+    """The post that an event is about; None where it is about something else. Raises RejectedError.
+
+    What is wrong with the trimmings (links, pictures, languages, dates) costs the trimmings, not the post.
+    """
+    commit = event.commit
+    if event.kind != "commit" or commit is None or commit.collection != COLLECTION:
+        return None
+    try:
+        native = f"at://{event.did}/{COLLECTION}/{commit.rkey}"
+        if not _DID.fullmatch(event.did) or not _RKEY.fullmatch(commit.rkey):
+            raise ValueError("did or commit.rkey is missing, or is none")
+        if commit.operation == "delete":
+            return Post(id=_id(native), text="", deleted=True, collected_at=now)
+        edited = _moment_of(commit.rev, event.time_us) if commit.operation == "update" else None
+        return _live(event.did, native, _record(commit), edited, now)
+    except ValueError as error:
+        raise RejectedError(f"no post of Bluesky: {error}", "invalid") from None
+
+
+def _record(commit: Commit) -> dict[str, Any]:
+    if commit.operation not in ("create", "update"):
+        raise ValueError(f"commit.operation is `{commit.operation[:40]}`")
+    if not isinstance(commit.record, dict) or not isinstance(commit.record.get("text"), str):
+        raise ValueError("commit.record.text is missing or no text")
+    return commit.record
+
+
+def _live(did: str, native: str, record: dict[str, Any], edited: datetime | None, now: datetime) -> Post:
+    features = list(_features(record))
+    tags = [*_texts(features, "tag"), *(tag for tag in _list(record.get("tags")) if isinstance(tag, str))]
+    replied = _dict(record.get("reply"))
+    links, media = _embedded(did, _dict(record.get("embed")))
+    return Post(
+        id=_id(native),
+        kind="reply" if replied else "post",
+        text=record["text"],
+        lang=next(iter(languages_of(record)), ""),
+        created_at=_time(record.get("createdAt")),
+        collected_at=now,
+        edited_at=edited,
+        url=_page(native),
+        author=Author(id=f"bluesky:{did}", url=f"https://bsky.app/profile/{did}"),
+        in_reply_to=_reference(replied, "parent"),
+        thread=_reference(replied, "root"),
+        mentions=_unique(_texts(features, "did")),
+        hashtags=_unique(tags),
+        urls=_unique([*_texts(features, "uri"), *links]),
+        media=_unique(media),
+    )
+
+
+def _id(native: str) -> str:
+    return f"bluesky:{native}"
+
+
+def _page(native: str) -> str:
+    """Where people read it."""
+    _, _, did, _, rkey = native.split("/", 4)
+    return f"https://bsky.app/profile/{did}/post/{rkey}"
+
+
+def _reference(replied: dict[str, Any], name: str) -> str:
+    uri = _dict(replied.get(name)).get("uri")
+    return _id(uri) if isinstance(uri, str) and uri.startswith("at://") else ""
+
+
+def _features(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for facet in _list(record.get("facets")):
+        yield from map(_dict, _list(_dict(facet).get("features")))
+
+
+def languages_of(record: Any) -> list[str]:
+    """The languages that the author's program names (BCP 47)."""
+    return [lang for lang in _list(_dict(record).get("langs")) if isinstance(lang, str) and lang]
+
+
+def _embedded(did: str, embed: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """The links and the media of what is set below the text."""
+    below = _dict(embed.get("media"))
+    links, media = _embedded(did, {**below, "media": None}) if below else ([], [])
+    uri = _dict(embed.get("external")).get("uri")
+    if isinstance(uri, str):
+        links.append(uri)
+    quoted = _dict(embed.get("record"))
+    quoted_uri = quoted.get("uri") or _dict(quoted.get("record")).get("uri")
+    if isinstance(quoted_uri, str) and re.fullmatch(rf"at://[^/\s]+/{COLLECTION}/[^/\s]+", quoted_uri):
+        links.append(_page(quoted_uri))
+    pictures = [_blob(_dict(image).get("image")) for image in _list(embed.get("images"))]
+    media += [f"https://cdn.bsky.app/img/feed_fullsize/plain/{did}/{cid}@jpeg" for cid in pictures if cid]
+    if film := _blob(embed.get("video")):
+        media.append(f"https://video.bsky.app/watch/{did}/{film}/playlist.m3u8")
+    return links, media
+
+
+def _blob(value: Any) -> str:
+    link = _dict(_dict(value).get("ref")).get("$link")
+    return link if isinstance(link, str) else ""
+
+
+def _texts(dicts: Sequence[dict[str, Any]], name: str) -> list[str]:
+    return [value for entry in dicts if isinstance(value := entry.get(name), str) and value]
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _unique(values: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+def _time(value: Any) -> datetime | None:
+    """As the author's program told it, whatever it told; None where it is no time."""
+    try:
+        return msgspec.convert(value, datetime).astimezone(UTC) if isinstance(value, str) else None
+    except (msgspec.ValidationError, OverflowError, ValueError):
+        return None
+
+
+_DIGITS = "234567abcdefghijklmnopqrstuvwxyz"
+
+
+def _moment_of(rev: str, time_us: int) -> datetime:
+    """When a change was made, by its revision, which all hosts tell alike; else when the host heard."""
+    micros = time_us
+    if len(rev) == 13 and set(rev) <= set(_DIGITS):
+        number = 0
+        for digit in rev:
+            number = number * 32 + _DIGITS.index(digit)
+        # The lowest ten bits name the clock that made it.
+        micros = number % 2**63 >> 10
+    return _EPOCH + timedelta(microseconds=micros)

@@ -1,0 +1,1 @@
+"""What the contract must know of each platform: one module a connector, under the same name."""
