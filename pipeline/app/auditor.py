@@ -8,8 +8,8 @@ from elasticsearch import Elasticsearch
 from msgspec import Struct
 
 from pipeline.app.audit import Document, Emitted, Finding, Ledger, Refusals, Taken, balance, persisting
-from pipeline.app.case_audit import weigh
-from pipeline.app.case_journal import folded, journaled
+from pipeline.app.cases.audit import weigh
+from pipeline.app.cases.journal import folded, journaled
 from pipeline.app.index_reader import documents
 from pipeline.app.log_reader import read_topic
 from pipeline.app.offsets import Span, spans

@@ -18,18 +18,18 @@ from typing import Any
 from elasticsearch import Elasticsearch
 from msgspec import Struct
 
-from pipeline.app import customer_stage
 from pipeline.app.auditor import Auditor
-from pipeline.app.case_desk import Desk
-from pipeline.app.case_list import CaseList, Row, Total
+from pipeline.app.cases.desk import Desk
+from pipeline.app.cases.listing import CaseList, Row, Total
 from pipeline.app.configuration import elasticsearch_url, kafka_bootstrap
+from pipeline.app.customers import stage as customer_stage
 from pipeline.app.customers.file import CustomerFile
 from pipeline.app.customers.importing import Import, held
+from pipeline.app.customers.region import region_of
 from pipeline.app.customers.source import Source
 from pipeline.app.daemon import Daemon, settle, surroundings
 from pipeline.app.explain import Explained, explain
 from pipeline.app.producer import Producer
-from pipeline.app.region import region_of
 from pipeline.app.replay import replay_file
 from pipeline.app.search import Search
 from pipeline.app.share_of_voice import Share, brands_of, share_of_voice, voices_of

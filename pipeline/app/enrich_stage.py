@@ -18,9 +18,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pipeline.app.batch_driver import RecordBatch
+from pipeline.app.cases.notices import notices
 from pipeline.app.changes import as_record
-from pipeline.app.directory_gate import Gate, OpenGate
-from pipeline.app.notices import notices
+from pipeline.app.directory.gate import Gate, OpenGate
 from pipeline.app.producer import Producer, Record, too_big
 from pipeline.app.refusal import refuse
 from pipeline.app.topics import Topics

@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from pipeline.app.author_marks import AuthorMarks
+from pipeline.app.authors.marks import AuthorMarks
 from pipeline.app.batch_driver import RecordBatch
 from pipeline.app.enrich_stage import Counts
 from pipeline.app.patience import Patience

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from pipeline.app import case_journal, customer_stage
-from pipeline.app.author_memory import AuthorMemory
-from pipeline.app.case_keeper import CaseKeeper
+from pipeline.app.authors.memory import AuthorMemory
+from pipeline.app.cases import journal as case_journal
+from pipeline.app.cases.keeper import CaseKeeper
+from pipeline.app.customers import stage as customer_stage
 from pipeline.app.log_reader import read_topic
 from pipeline.app.producer import Producer
 from pipeline.app.rebuild import Rebuilt, rebuild

@@ -15,29 +15,31 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from pipeline.app import author_stage, customer_stage, health
-from pipeline.app.author_marks import AuthorMarks
-from pipeline.app.author_memory import AuthorMemory
-from pipeline.app.case_journal import journal_to, restore
-from pipeline.app.case_keeper import CaseKeeper
+from pipeline.app import health
+from pipeline.app.authors import stage as author_stage
+from pipeline.app.authors.marks import AuthorMarks
+from pipeline.app.authors.memory import AuthorMemory
+from pipeline.app.cases.journal import journal_to, restore
+from pipeline.app.cases.keeper import CaseKeeper
+from pipeline.app.cases.notices import queues_of
 from pipeline.app.changes import load
 from pipeline.app.collectors import Collectors
 from pipeline.app.configuration import elasticsearch_url
 from pipeline.app.cursors import CursorStore
-from pipeline.app.customer_changes import customers_of
-from pipeline.app.directory_builder import DirectoryBuilder
-from pipeline.app.directory_gate import DirectoryGate, Gate, OpenGate
-from pipeline.app.directory_stage import IN_HAND, DirectoryStage
+from pipeline.app.customers import stage as customer_stage
+from pipeline.app.directory.builder import DirectoryBuilder
+from pipeline.app.directory.changes import customers_of
+from pipeline.app.directory.gate import DirectoryGate, Gate, OpenGate
+from pipeline.app.directory.posts import PostsReader
+from pipeline.app.directory.relinker import Relinker, Ways
+from pipeline.app.directory.settling import Settling
+from pipeline.app.directory.stage import IN_HAND, DirectoryStage
 from pipeline.app.enrich_stage import EnrichStage
 from pipeline.app.health import Health
 from pipeline.app.index_stage import IndexStage
 from pipeline.app.meters import Meters
-from pipeline.app.notices import queues_of
-from pipeline.app.posts_reader import PostsReader
 from pipeline.app.producer import Producer
 from pipeline.app.registry import build_chain
-from pipeline.app.relinker import Relinker, Ways
-from pipeline.app.settling import Settling
 from pipeline.app.site import Site, group, now
 from pipeline.app.topics import Topics, ensure_topics
 from pipeline.app.worker import Role, Stage, Worker

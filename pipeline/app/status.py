@@ -15,7 +15,7 @@ import msgspec
 from elasticsearch import Elasticsearch
 from msgspec import Struct
 
-from pipeline.app.directory_gate import oldest
+from pipeline.app.directory.gate import oldest
 from pipeline.app.health import ROLES, Presence, present
 from pipeline.app.offsets import Span, spans
 from pipeline.app.site import group, now

@@ -71,8 +71,8 @@ def run_import(args: argparse.Namespace) -> int:
     from pipeline.app.configuration import home_for
     from pipeline.app.customers.file import CustomerFile
     from pipeline.app.customers.importing import Import, held
+    from pipeline.app.customers.region import region_of
     from pipeline.app.customers.source import Source
-    from pipeline.app.region import region_of
     from pipeline.embedded.locks import locked
 
     if args.yes and not args.replace:
@@ -198,7 +198,7 @@ def run_show(args: argparse.Namespace) -> int:
 def run_find(args: argparse.Namespace) -> int:
     """Lists the customers that fit, the best first."""
     from pipeline.app.customers.finding import find
-    from pipeline.app.region import region_of
+    from pipeline.app.customers.region import region_of
     from pipeline.cli.output import write_rows
 
     if args.limit < 1:

@@ -13,7 +13,7 @@ from pipeline.core import case_work
 from pipeline.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pipeline.app.case_desk import Desk
+    from pipeline.app.cases.desk import Desk
     from pipeline.core.case import Case
 
 SHOWN = 25
@@ -204,7 +204,7 @@ def _whoever() -> str:
 
 def _desk(args: argparse.Namespace) -> Desk:
     from pipeline.app import logs
-    from pipeline.app.case_desk import Desk
+    from pipeline.app.cases.desk import Desk
     from pipeline.app.configuration import home_for, settings_for
 
     settings = settings_for(args)

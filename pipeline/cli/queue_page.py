@@ -11,8 +11,8 @@ from itertools import chain
 from shutil import get_terminal_size
 from typing import Any, TextIO
 
-from pipeline.app.case_desk import Desk
-from pipeline.app.case_list import CaseList, due_in_words
+from pipeline.app.cases.desk import Desk
+from pipeline.app.cases.listing import CaseList, due_in_words
 from pipeline.cli.output import Format, fit, plain, write_rows
 from pipeline.core.case import RULES, Case
 from pipeline.core.errors import ConfigError, RetryableError

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pipeline.app.author_marks import AuthorMarks, Mark, read_mark
+from pipeline.app.authors.marks import AuthorMarks, Mark, read_mark
 from pipeline.app.producer import Record
 from pipeline.core.errors import RejectedError
 from pipeline.core.event import Event

@@ -11,7 +11,7 @@ from elasticsearch import Elasticsearch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.app.author_memory import AuthorMemory
+from pipeline.app.authors.memory import AuthorMemory
 from pipeline.core.errors import RetryableError
 from pipeline.core.event import Complaint, CustomerLink, Event, Sentiment
 from pipeline.core.index_name import index_of

@@ -12,9 +12,9 @@ import pytest
 from elasticsearch import Elasticsearch
 from msgspec import Struct
 
-from pipeline.app.author_marks import AuthorMarks
-from pipeline.app.author_memory import AuthorMemory
-from pipeline.app.author_stage import AuthorStage, Gone
+from pipeline.app.authors.marks import AuthorMarks
+from pipeline.app.authors.memory import AuthorMemory
+from pipeline.app.authors.stage import AuthorStage, Gone
 from pipeline.app.batch_driver import RecordBatch
 from pipeline.app.health import Health
 from pipeline.app.meters import Meters

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
-from pipeline.app.case_audit import weigh
+from pipeline.app.cases.audit import weigh
 from pipeline.core import case_work as work
 from pipeline.core.case import Case, fold
 from pipeline.core.case_events import assign, follow

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
-from pipeline.app.directory_gate import DirectoryGate
+from pipeline.app.directory.gate import DirectoryGate
 from pipeline.app.health import Health
 from pipeline.app.meters import Meters
 from pipeline.core.errors import FatalError

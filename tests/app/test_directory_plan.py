@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pipeline.app.directory_plan import LONGEST_GAP, starts
+from pipeline.app.directory.plan import LONGEST_GAP, starts
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ENDS = {0: (0, 100), 1: (40, 50), 2: (0, 0)}

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from pipeline.app.relink import joined, queries, relinked, targets_of
+from pipeline.app.directory.relink import joined, queries, relinked, targets_of
 from pipeline.core.customer import Account, Customer
 from pipeline.core.event import CustomerLink, Event
 from pipeline.core.headers import operation_of, places_of

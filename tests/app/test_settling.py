@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from pipeline.app.directory.settling import in_hand, published, reached
 from pipeline.app.offsets import Span
-from pipeline.app.settling import in_hand, published, reached
 
 
 def test_only_what_can_be_in_hand_is_waited_for() -> None:

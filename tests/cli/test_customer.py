@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from elasticsearch import Elasticsearch
 
-from pipeline.app.customer_stage import KIND, document_of
+from pipeline.app.customers.stage import KIND, document_of
 from pipeline.cli.main import main
 from pipeline.core.customer import Account, Customer
 from pipeline.core.settings import ElasticsearchSettings

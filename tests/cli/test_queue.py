@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.app.case_list import due_in_words, span
+from pipeline.app.cases.listing import due_in_words, span
 from pipeline.cli.main import main, parser
 from pipeline.cli.output import cells_of
 from pipeline.cli.queue import run_list, run_take

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from pipeline.app.customer_stage import KIND, CustomerStage
+from pipeline.app.customers.stage import KIND, CustomerStage
 from pipeline.app.health import Health
 from pipeline.app.log_reader import read_topic
 from pipeline.app.meters import Meters

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from pipeline.app.directory_builder import DirectoryBuilder
+from pipeline.app.directory.builder import DirectoryBuilder
 from pipeline.app.health import Health
 from pipeline.app.meters import Meters
 from pipeline.app.patience import Patience

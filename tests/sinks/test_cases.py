@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from elasticsearch import Elasticsearch
 
-from pipeline.app.case_keeper import CaseKeeper
+from pipeline.app.cases.keeper import CaseKeeper
 from pipeline.core import case_work as work
 from pipeline.core.case import Case, Entry, Refused, fold
 from pipeline.core.errors import RetryableError

@@ -7,9 +7,9 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from pipeline.app.customer_stage import KIND
 from pipeline.app.customers.cells import Unreadable, email_of
 from pipeline.app.customers.columns import SOURCES
+from pipeline.app.customers.stage import KIND
 from pipeline.core.errors import ConfigError
 from pipeline.core.handles import normal_handle
 from pipeline.core.settings import ElasticsearchSettings

@@ -7,8 +7,8 @@ from typing import Any
 from elasticsearch import Elasticsearch
 from msgspec import Struct
 
-from pipeline.app.customer_stage import KIND
 from pipeline.app.customers.finding import nearest
+from pipeline.app.customers.stage import KIND
 from pipeline.core.errors import ConfigError
 from pipeline.core.index_name import alias
 from pipeline.core.settings import ElasticsearchSettings

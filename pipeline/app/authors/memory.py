@@ -12,7 +12,7 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from pipeline.app.author_marks import can_be_remembered
+from pipeline.app.authors.marks import can_be_remembered
 from pipeline.core.errors import RetryableError
 from pipeline.core.index_name import alias
 from pipeline.core.settings import ElasticsearchSettings

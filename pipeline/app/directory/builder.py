@@ -19,8 +19,8 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka import KafkaError as Code
 from msgspec import Struct
 
-from pipeline.app.customer_changes import change_of
-from pipeline.app.directory_plan import Ends, starts
+from pipeline.app.directory.changes import change_of
+from pipeline.app.directory.plan import Ends, starts
 from pipeline.app.health import Health
 from pipeline.app.patience import Patience
 from pipeline.core.errors import ConfigError, RejectedError, RetryableError

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from enrichers.route import read_router
-from pipeline.app.case_journal import journal_to
+from pipeline.app.cases.journal import journal_to
 from pipeline.app.checking import rules_file
 from pipeline.app.configuration import elasticsearch_url, kafka_bootstrap
 from pipeline.app.producer import Producer

@@ -17,12 +17,12 @@ from concurrent.futures import Future
 
 from msgspec import Struct
 
+from pipeline.app.directory.posts import PostsReader
+from pipeline.app.directory.relink import Targets, joined, queries, relinked, targets_of
+from pipeline.app.directory.settling import Settling
 from pipeline.app.health import Health
 from pipeline.app.patience import Patience
-from pipeline.app.posts_reader import PostsReader
 from pipeline.app.producer import Producer, Record
-from pipeline.app.relink import Targets, joined, queries, relinked, targets_of
-from pipeline.app.settling import Settling
 from pipeline.core.customer import Customer
 from pipeline.core.errors import FatalError, RejectedError, RetryableError
 from pipeline.core.metrics import RELINKED

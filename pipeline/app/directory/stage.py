@@ -14,9 +14,9 @@ from typing import Any
 
 from pipeline.app import batch_driver
 from pipeline.app.batch_driver import RecordBatch
-from pipeline.app.customer_changes import change_of
+from pipeline.app.directory.changes import change_of
+from pipeline.app.directory.relinker import Relinker
 from pipeline.app.enrich_stage import Counts
-from pipeline.app.relinker import Relinker
 from pipeline.app.worker import Stage
 from pipeline.core.errors import RejectedError
 from pipeline.identity.directory import Change

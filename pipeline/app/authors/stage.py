@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from msgspec import Struct
 
-from pipeline.app.author_marks import read_mark
-from pipeline.app.author_memory import AuthorMemory
+from pipeline.app.authors.marks import read_mark
+from pipeline.app.authors.memory import AuthorMemory
 from pipeline.app.batch_driver import RecordBatch
 from pipeline.app.patience import Patience
 from pipeline.core.errors import RejectedError
