@@ -60,10 +60,14 @@ def _type(field: Field) -> Any:
 
 def _value(document: Mapping[str, object], field: Field) -> object:
     value = value_at(document, field.name)
-    if value is None or field.many:
-        return value
-    if field.type == "date" and isinstance(value, str):
+    if field.many and isinstance(value, list):
+        return [_single(item, field.type) for item in value]
+    return _single(value, field.type)
+
+
+def _single(value: object, type: str) -> object:
+    if type == "date" and isinstance(value, str):
         return datetime.fromisoformat(value).astimezone(UTC)
-    if field.type == "flattened":
+    if type == "flattened" and value is not None:
         return msgspec.json.encode(value).decode()
     return value

@@ -51,6 +51,7 @@ def asked(
             "created_at": (NOW - timedelta(days=n)).isoformat(),
             "author": {"id": "x:a", "handle": "ann"},
         }
+        post["routes"] = [{"queue": "q", "due_at": NOW.isoformat()}, {"queue": "r"}]
         lines.append(post | {"sentiment": {"compound": -0.5, "label": "negative"}, "versions": {"a": "1"}})
     lines[-1]["text"] = "=cmd() \x1b[2J\u202e"
     lines.append({"index": {"_index": f"{elastic_settings.prefix}-posts-undated", "_id": "x:stub"}})
@@ -129,6 +130,7 @@ def test_parquet_has_types(asked: Elasticsearch, capsys: pytest.CaptureFixture[s
     assert table.schema.field("hashtags").type == pa.list_(pa.string())
     first = table.slice(0, 1).to_pylist()[0]
     assert (first["sentiment.compound"], first["versions"]) == (-0.5, '{"a":"1"}')
+    assert first["routes.due_at"] == [NOW]
     assert [child.name for child in tmp_path.iterdir()] == ["posts.parquet"]
 
 
