@@ -168,14 +168,25 @@ def _widths(lines: Sequence[Sequence[str]], width: int | None) -> list[int | Non
     if width is None:
         return [*(min(size, _WIDEST) for size in wanted[:-1]), None]
     room = width - len(_GAP) * (len(wanted) - 1)
-    while sum(wanted) > room and max(wanted) > _LEAST:
-        widest = wanted.index(max(wanted))
-        others = sorted(wanted)[-2:-1]
-        excess = sum(wanted) - room
-        # Down to the next widest, and so on in turn: narrow columns stay whole.
-        lower = max(_LEAST, *(size for size in others if size < wanted[widest]), wanted[widest] - excess)
-        wanted[widest] = min(lower, wanted[widest] - 1)
-    return list(wanted)
+    if len(wanted) < 2 or sum(wanted) <= room:
+        return list(_shares(wanted, room))
+    # The first column names the row, and what it says is typed into the next command.
+    first = min(wanted[0], max(_LEAST, room // 2))
+    rest = _shares(wanted[1:], room - first)
+    return [min(wanted[0], max(first, room - sum(rest))), *rest]
+
+
+def _shares(wanted: Sequence[int], room: int) -> list[int]:
+    """What each column gets of the room: narrow ones stay whole, wide ones share what is left."""
+    shares = [min(size, _LEAST) for size in wanted]
+    left = room - sum(shares)
+    while left > 0 and (short := [at for at, size in enumerate(wanted) if shares[at] < size]):
+        more = max(1, left // len(short))
+        for at in reversed(short):
+            added = min(more, wanted[at] - shares[at], left)
+            shares[at] += added
+            left -= added
+    return shares
 
 
 def plain(text: str) -> str:

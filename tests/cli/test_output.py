@@ -57,6 +57,21 @@ def test_narrow_columns_stay_whole_where_a_wide_one_gives_way() -> None:
     assert line.endswith("…")
 
 
+def test_the_name_of_a_row_stays_whole_where_it_leaves_half_of_the_terminal() -> None:
+    rows = [{"id": "x:2118803200013305998", "at": "2026-11-06T20:30:23Z", "text": "word " * 9}]
+    for width in (60, 80):
+        line = written(rows, ["id", "at", "text"], "table", width=width).splitlines()[1]
+        assert line.startswith("x:2118803200013305998  ")
+        assert cells_of(line) <= width
+
+
+def test_columns_of_one_width_give_way_alike() -> None:
+    rows = [{"id": "x", "one": "a" * 22, "two": "b" * 22}]
+    assert written(rows, ["id", "one", "two"], "table", width=25).splitlines()[1] == (
+        "x   aaaaaaaa…  bbbbbbbbb…"
+    )
+
+
 def test_many_rows_stream() -> None:
     def rows() -> Any:
         for n in range(1000):
