@@ -24,7 +24,7 @@ SOME_REFUSED = 3
 
 SHOWN = 20
 FORMATS = ("table", "json", "csv")
-FOUND = ("id", "name", "emails", "phones", "accounts", "segment", "value", "consent")
+FOUND = ("id", "name", "emails", "phones", "accounts", "segment", "value", "since", "consent")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

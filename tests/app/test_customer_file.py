@@ -186,6 +186,24 @@ def test_a_row_that_cannot_be_taken_stops_no_other(read: Read) -> None:
         assert word in why
 
 
+def test_the_accounts_of_a_listing_are_read_back(read: Read) -> None:
+    rows = read(
+        "id,accounts\n7,x @Ann_B x:5; reddit reddit:t2_9; mastodon @ann@funk.example\n8,ann_b; X @bob"
+    )
+    (_, eight) = customers(rows)
+    assert customers(rows)[0] == Customer(
+        id="7",
+        accounts=(
+            Account("x", "ann_b", "x:5"),
+            Account("reddit", id="reddit:t2_9"),
+            Account("mastodon", "ann@funk.example"),
+        ),
+    )
+    assert eight == Customer(id="8", accounts=(Account("x", "bob"),))
+    assert isinstance(rows[1], Good)
+    assert ["is no account" in note.why for note in rows[1].taken.notes] == [True]
+
+
 def test_a_broken_line_of_json_stops_no_other(read: Read) -> None:
     long = json.dumps({"id": "0", "name": "x" * 10_000_000})
     deep = '{"id":"9","x":' + "[" * 100_000 + "]" * 100_000 + "}"

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ CUSTOMERS = (
         accounts=(Account("x", "petra_l", "x:5"), Account("mastodon", "petra@funk.example")),
         segment="vip",
         value=1056.5,
+        since=date(2021, 3, 15),
     ),
     Customer(id="LW-1002", name="Petra Lindquist", consent=True),
     Customer(id="LW-2001", name='=HYPERLINK("http://x.org","<script>alert(1)</script>")'),
@@ -108,6 +109,7 @@ def test_formulas_and_tags_come_out_safe(store: Store, capsys: pytest.CaptureFix
     petra = next(row for row in rows if row["id"] == "LW-1001")
     assert petra["accounts"] == "x @petra_l x:5; mastodon @petra@funk.example"
     assert petra["phones"] == "'+12025550104"
+    assert petra["since"] == "2021-03-15"
     for words in (["find", "neinsager"], ["show", "LW-3001"]):
         main(["customer", *words])
         out = capsys.readouterr().out

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from itertools import zip_longest
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -199,6 +200,9 @@ class _Row:
     def add_accounts(self, _column: Column, value: object) -> None:
         listed: list[Any] = value if isinstance(value, list) else [value]
         for one in listed:
+            if isinstance(one, str):
+                self._add_written(one)
+                continue
             source = one.get("source") if isinstance(one, dict) else None
             if not isinstance(source, str) or not _SOURCE.fullmatch(source):
                 self._leave("accounts", one, "has no source, such as `x`")
@@ -208,6 +212,19 @@ class _Row:
                 self._add_account(canonical_source(source), handle, by_id)
             else:
                 self._leave("accounts", one, "has neither handle nor id")
+
+    def _add_written(self, value: str) -> None:
+        """Accounts as `customer find --format csv` writes them: `x @petra_lindq x:500100`."""
+        for part in self._parts("accounts", value):
+            source, *words = part.split()
+            source = canonical_source(source.lower())
+            if not _SOURCE.fullmatch(source) or not 1 <= len(words) <= 2:
+                self._leave("accounts", part, "is no account, such as `x @petra_lindq` or `x x:500100`")
+                continue
+            ids = [word for word in words if word.startswith(f"{source}:")]
+            handles = [word for word in words if word not in ids]
+            for handle, by_id in zip_longest(handles, ids, fillvalue=""):
+                self._add_account(source, handle, by_id)
 
     def _add_account(self, source: str, handle: str, by_id: str) -> None:
         normal = normal_handle(source, handle) if handle else ""
