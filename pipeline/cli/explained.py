@@ -60,7 +60,8 @@ def _head(event: Event) -> Lines:
     if post.deleted:
         return
     author = post.author
-    names = " ".join(part for part in (f"@{author.handle}" if author.handle else "", author.name) if part)
+    handle = author.handle if post.source == "mail" or not author.handle else f"@{author.handle}"
+    names = " ".join(part for part in (handle, author.name) if part)
     yield from _said(f"by {names} ({author.id})" if names else f"by {author.id}")
     for name, value in (("at", post.url), ("answers", post.in_reply_to), ("thread", post.thread)):
         if value:
@@ -239,7 +240,7 @@ def _reason(reason: str, room: int | None) -> str:
         return reason
     if room is not None and len(test) > room:
         test = f"{test[:room]}…"
-    return test if test.startswith("text ") else f"{test} (it {seen}"
+    return test if test.removeprefix("not ").startswith("text ") else f"{test} (it {seen}"
 
 
 def _case(told: Explained) -> Lines:

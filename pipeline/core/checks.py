@@ -16,6 +16,8 @@ Row = list[Any]
 Holds = Callable[[Any], bool]
 Reasons = Callable[[Any], list[str]]
 
+_NOT = "not "
+
 
 class Key(NamedTuple):
     """The value that the field at the path ``by`` has, or with ``is_word`` a word that is in it."""
@@ -130,7 +132,16 @@ def either(parts: Sequence[Check]) -> Check:
 def denied(part: Check) -> Check:
     """The part does not hold."""
     test = part.holds
-    return Check(lambda row: not test(row), part.reasons, part.columns, (), part.cost)
+
+    def reasons(row: Any) -> list[str]:
+        return [_denial(reason) for reason in part.reasons(row)]
+
+    return Check(lambda row: not test(row), reasons, part.columns, (), part.cost)
+
+
+def _denial(reason: str) -> str:
+    """A test that was asked to fail, told as such: without it a rule would seem to hold by its contrary."""
+    return reason.removeprefix(_NOT) if reason.startswith(_NOT) else _NOT + reason
 
 
 def _columns(parts: Sequence[Check]) -> frozenset[str]:

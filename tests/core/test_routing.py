@@ -199,6 +199,17 @@ def test_reasons_are_the_tests_that_decided() -> None:
     )
 
 
+def test_reasons_under_a_denial_say_so() -> None:
+    router = router_of('not source = "mail" and not (not source = "x")')
+    assert router.explain(columns_from({"source": "x"})).steps[0].reasons == (
+        'not source = "mail" (it is "x")',
+        'source = "x" (it is "x")',
+    )
+    assert router.explain(columns_from({"source": "mail"})).steps[0].reasons == (
+        'not source = "mail" (it is "mail")',
+    )
+
+
 def test_rule_tests_say_what_they_expected_and_what_came() -> None:
     tests = b"""
 [[tests]]
