@@ -122,7 +122,7 @@ class Page:
         assert self._width is not None
         head = [cells["case"], f"p{cells['p']}", fit(cells["due"], 11), fit(plain(cells["state"]), 12)]
         said = [cells["queue"] if not self._queue else "", cells["customer"], cells["author"], cells["why"]]
-        line = "  ".join([*head, " · ".join(plain(word) for word in said if word)])
+        line = "  ".join([*head, " · ".join(plain(word) for word in said if word not in ("", "—"))])
         text = fit(plain(cells["text"]), self._width - 4, pad=False)
         return f"{fit(line, self._width, pad=False)}\n    {text}\n"
 
@@ -187,6 +187,7 @@ class Page:
 def _cells(row: Row, now: datetime) -> dict[str, str]:
     """A case in the words of a table."""
     handle, rule, category = str(row["author"]), str(row["rule"]), str(row["category"])
+    mailed = str(row["post"]).startswith("mail:")  # the handle is an address
     state = f"{row['state']} {row['assignee']}".strip() if row["assignee"] else str(row["state"])
     return {
         "case": str(row["case"])[:_SHORT],
@@ -195,7 +196,7 @@ def _cells(row: Row, now: datetime) -> dict[str, str]:
         "due": due_in_words(row, now),
         "state": state,
         "customer": str(row["customer"] or row["customer_id"] or "—"),
-        "author": handle if ":" in handle or " " in handle else f"@{handle}",
+        "author": handle if ":" in handle or " " in handle or mailed else f"@{handle}",
         "why": f"{rule} ({category})" if category not in ("", rule) else rule,
         "text": str(row["text"]),
     }
@@ -204,9 +205,12 @@ def _cells(row: Row, now: datetime) -> dict[str, str]:
 def outcome(case: Case, changed: bool, now: datetime) -> str:
     """One line on a case after somebody's work."""
     who = f" ({case.assignee})" if case.assignee else ""
-    due = due_in_words({"first_response_at": case.first_response_at, "due_at": case.due_at}, now)
+    due = due_in_words(
+        {"first_response_at": case.first_response_at, "due_at": case.due_at, "state": case.state}, now
+    )
+    when = f", due {due}" if due.startswith("in ") else "" if due == "—" else f", {due}"
     what = "" if changed else "unchanged: "
-    return plain(f"{what}{case.id} is {case.state}{who} in {case.queue}, priority {case.priority}, due {due}")
+    return plain(f"{what}{case.id} is {case.state}{who} in {case.queue}, priority {case.priority}{when}")
 
 
 def show(desk: Desk, case: Case, out: TextIO) -> None:

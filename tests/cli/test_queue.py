@@ -32,6 +32,7 @@ def row(**other: Any) -> dict[str, Any]:
         "author": "ann_b",
         "rule": "outage",
         "category": "line",
+        "post": "x:1",
         "text": "No \x1b[31mline\nsince 断网了 " + "three days " * 30,
         "first_response_at": None,
     } | other
@@ -85,6 +86,11 @@ def test_due_is_told_as_seen_from_now(due: int | None, answered: bool, words: st
     at = None if due is None else NOW + timedelta(minutes=due)
     assert due_in_words({"due_at": at, "first_response_at": NOW if answered else None}, NOW) == words
     assert span(timedelta(seconds=59)) == "0 min"
+
+
+def test_a_case_that_was_resolved_is_not_due() -> None:
+    row = {"due_at": NOW + timedelta(minutes=5), "first_response_at": None, "state": "resolved"}
+    assert due_in_words(row, NOW) == "—"
 
 
 def page_of(width: int | None, queue: str = "", format: Any = "table") -> tuple[Page, io.StringIO]:

@@ -59,7 +59,8 @@ class Desk:
             return self.cases.holding([word])
         if not re.fullmatch(rf"[0-9a-f]{{{SHORTEST},{_WHOLE}}}", word):
             raise ConfigError(
-                f"`{word}` is no case: write its id, or {SHORTEST} characters of it, or the id of a post"
+                f"`{word}` is no case: write its id, its first characters ({SHORTEST} at least),"
+                " or the id of a post"
             )
         if len(word) == _WHOLE:
             return [held.case for held in self.cases.get([word]).values()]

@@ -173,10 +173,11 @@ def _row(case: Case, names: Mapping[str, str], post: Mapping[str, Any]) -> Row:
 
 
 def due_in_words(row: Mapping[str, Any], now: datetime) -> str:
-    """When the first response is due, as seen from now: "in 25 min", "3 h late"; or that it was given."""
+    """When the first response is due, as seen from now: "in 25 min", "3 h late"; or that it was given.
+    Of a case that was resolved without one, none is due any more."""
     if row["first_response_at"] is not None:
         return "answered"
-    if row["due_at"] is None:
+    if row["due_at"] is None or row.get("state") == "resolved":
         return "—"
     left: timedelta = row["due_at"] - now
     return f"in {span(left)}" if left >= timedelta() else f"{span(-left)} late"
