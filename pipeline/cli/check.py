@@ -28,7 +28,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Declares the command."""
     command = subparsers.add_parser(
         "check",
-        help="validates every config file and runs the rule tests",
+        help="validate every config file and run the rule tests",
         description="Reads the settings and every file that they name, and runs the tests beside the rules."
         " Exit status 2 where anything is wrong. With --backtest, shows what the rules make of old posts.",
     )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declares the command."""
-    command = subparsers.add_parser("rebuild", help="drop the index and write it anew from the events topic")
+    command = subparsers.add_parser("rebuild", help="drop the indices and write them anew from the log")
     command.add_argument("--yes", action="store_true", help="do not ask before dropping the index")
     command.add_argument(
         "--keep", action="store_true", help="drop nothing; only write what is missing or older"

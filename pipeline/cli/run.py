@@ -9,7 +9,9 @@ from pipeline.core.errors import ConfigError
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declares the command."""
-    command = subparsers.add_parser("run", help="the daemon: collect, enrich and index until told to end")
+    command = subparsers.add_parser(
+        "run", help="the daemon: collect, enrich, index and directory until told to end"
+    )
     command.add_argument("--role", help="only these roles, separated by commas (default: all of them)")
     command.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)
     command.set_defaults(run=run)
