@@ -163,7 +163,7 @@ def test_the_whole_page(known: Elasticsearch, capsys: pytest.CaptureFixture[str]
         "first response 2026-10-28 10:12:22Z 10 min after created",
         "LANGUAGE en, confidence 1.00: said by the platform",
         "negation “not” +3.10 →",
-        "[1] Acme (brand:acme) by handle “@acme”, characters 4",
+        "[1] Acme (brand:acme) by handle “@acme”, characters 34 to 39",
         "[2] Acme Go (product:acme-go) by alias “Acme Go”",
         "COMPLAINT yes about",
         "“not working” is failure",
