@@ -204,6 +204,11 @@ def test_the_accounts_of_a_listing_are_read_back(read: Read) -> None:
     assert ["is no account" in note.why for note in rows[1].taken.notes] == [True]
 
 
+def test_the_guard_before_a_formula_is_no_part_of_the_text(read: Read) -> None:
+    (one,) = customers(read("id,name,segment,phone\n7,'=SUM(A1),'quoted','+12025550104\n"))
+    assert one == Customer(id="7", name="=SUM(A1)", segment="'quoted'", phones=("+12025550104",))
+
+
 def test_a_broken_line_of_json_stops_no_other(read: Read) -> None:
     long = json.dumps({"id": "0", "name": "x" * 10_000_000})
     deep = '{"id":"9","x":' + "[" * 100_000 + "]" * 100_000 + "}"

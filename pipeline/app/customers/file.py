@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 
@@ -23,6 +24,10 @@ from pipeline.app.customers.source import Source
 from pipeline.core.errors import ConfigError
 
 _SEPARATOR = "sep="
+
+
+_GUARDED = re.compile("^'(?=[-=+@＝＋－＠])")
+"""The apostrophe before what a spreadsheet would take for a formula; our own listings write it."""
 
 
 class Good(Struct, frozen=True):
@@ -79,7 +84,9 @@ class CustomerFile:
                 yield Bad(row.line, "", row.why)
                 continue
             cells = [
-                (column, cell) for column, cell in zip(columns, row.cells, strict=False) if column and cell
+                (column, _GUARDED.sub("", cell) if cell[0] == "'" else cell)
+                for column, cell in zip(columns, row.cells, strict=False)
+                if column and cell
             ]
             extra = row.cells[len(columns) :]
             if extra and any(extra):
