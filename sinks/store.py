@@ -20,6 +20,7 @@ from pipeline.core.errors import ConfigError, RetryableError
 from pipeline.core.settings import ElasticsearchSettings
 from sinks._client import answering, cause_of, request
 from sinks._outcome import Cause, Verdict, judge, said
+from sinks._template import PRIORITY
 
 _log = logging.getLogger("groundswell.store")
 _encode = msgspec.json.Encoder().encode
@@ -65,14 +66,21 @@ class Store:
         """Makes the index where it is not there, and adds fields that it does not know yet. Repeatable."""
         properties = fields_of(self._kind)
         with answering(self.client, self.index):
-            try:
-                self.client.indices.create(
-                    index=self.index,
-                    mappings={"dynamic": False, "properties": properties},
-                    settings={
+            # Elasticsearch makes an index that was dropped anew at the next write, and would guess its
+            # fields: whoever drops it, or writes at that moment, must not spoil it for good.
+            self.client.indices.put_index_template(
+                name=self.index,
+                index_patterns=[self.index],
+                template={
+                    "mappings": {"dynamic": False, "properties": properties},
+                    "settings": {
                         "index": {"number_of_shards": 1, "number_of_replicas": self._settings.replicas}
                     },
-                )
+                },
+                priority=PRIORITY,
+            )
+            try:
+                self.client.indices.create(index=self.index)
             except BadRequestError as error:
                 if cause_of(error).type != "resource_already_exists_exception":
                     raise
@@ -91,7 +99,19 @@ class Store:
             for doc in answer["docs"]:
                 if doc.get("found"):
                     found[doc["_id"]] = Found(doc["_version"], doc["_source"])
+                elif "error" in doc:
+                    self._not_told(msgspec.convert(doc["error"], Cause))
         return found
+
+    def _not_told(self, error: Cause) -> None:
+        """An answer of 200 may hold errors: of a shard that is just moving or starting, of a closed index.
+        None of them says that the record is not there, but for an index that is not."""
+        if error.type == "index_not_found_exception":
+            return
+        outcome = judge(503, error, self.index)
+        if outcome.verdict is Verdict.MISCONFIGURED:
+            raise ConfigError(outcome.words)
+        raise RetryableError(outcome.words, outcome.retry_after)
 
     def put(self, puts: Sequence[Put], *, only_newer: bool = False) -> list[bool]:
         """Writes all; True for each that is applied, False where the index holds a newer version.

@@ -85,10 +85,10 @@ def elastic_settings(prefix: str, elasticsearch: str) -> ElasticsearchSettings:
 
 @pytest.fixture
 def client(elastic_settings: ElasticsearchSettings) -> Iterator[Elasticsearch]:
-    """A client; at the end the test's indices and template are removed."""
+    """A client; at the end the test's indices and templates are removed."""
     client = client_for(elastic_settings, elastic_settings.url)
     yield client
     prefix = elastic_settings.prefix
     drop(client, prefix)
-    client.options(ignore_status=404).indices.delete_index_template(name=f"{prefix}-posts")
+    client.options(ignore_status=404).indices.delete_index_template(name=f"{prefix}-*")
     client.close()

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -21,6 +22,7 @@ from pipeline.app.batch_driver import RecordBatch
 from pipeline.app.cases.notices import notices
 from pipeline.app.changes import as_record
 from pipeline.app.directory.gate import Gate, OpenGate
+from pipeline.app.patience import Patience
 from pipeline.app.producer import Producer, Record, too_big
 from pipeline.app.refusal import refuse
 from pipeline.app.topics import Topics
@@ -63,7 +65,9 @@ class EnrichStage:
         clock: Callable[[], datetime],
         load: Callable[[int], Newest],
         gate: Gate | None = None,
+        patience: Patience | None = None,
     ) -> None:
+        """``load`` gives the memory of a partition; ``patience`` asks again while Kafka is away."""
         self._chain = chain
         self._load = load
         self._lanes: dict[int, tuple[Lane, Newest]] = {}
@@ -72,6 +76,7 @@ class EnrichStage:
         self._prefix = prefix
         self._clock = clock
         self._gate = gate or OpenGate()
+        self._patience = patience
         self._closed = threading.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="groundswell-enrich")
 
@@ -105,7 +110,8 @@ class EnrichStage:
         """The memory of the partition, read anew with each assignment: another may have held it meanwhile."""
         lane, newest = self._lanes.get(batch.partition, (None, None))
         if lane is not batch.lane or newest is None:
-            newest = self._load(batch.partition)
+            load = partial(self._load, batch.partition)
+            newest = self._patience.insist(load) if self._patience else load()
             self._lanes[batch.partition] = (batch.lane, newest)
         return newest
 
@@ -185,5 +191,7 @@ class EnrichStage:
         """Ends the thread; a batch that Kafka does not take now is enriched again next time."""
         self._closed.set()
         self._gate.end()
+        if self._patience:
+            self._patience.end()
         self._producer.abandon()
         self._thread.shutdown()

@@ -112,15 +112,15 @@ async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:
         return
     producer = Producer(site.bootstrap, client_id="groundswell-enrich")
     prefix = site.settings.elasticsearch.prefix
-    patience = site.patience("kafka")
     stage = EnrichStage(
         chain,
         producer,
         topics,
         prefix=prefix,
         clock=now,
-        load=lambda partition: patience.insist(lambda: load(site.bootstrap, topics, partition)),
+        load=lambda partition: load(site.bootstrap, topics, partition),
         gate=_gate(site),
+        patience=site.patience("kafka"),
     )
     await _work(site, "enrich", {topics.posts.name: stage}, producer, stop)
 

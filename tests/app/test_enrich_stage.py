@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
@@ -14,9 +17,13 @@ from msgspec import Struct
 
 from pipeline.app.batch_driver import RecordBatch
 from pipeline.app.enrich_stage import EnrichStage
+from pipeline.app.health import Health
+from pipeline.app.meters import Meters
+from pipeline.app.patience import Patience
+from pipeline.app.producer import Producer
 from pipeline.app.topics import topics_of
 from pipeline.core.case import case_id
-from pipeline.core.errors import RetryableError
+from pipeline.core.errors import FatalError, RetryableError
 from pipeline.core.event import Language, Route, decode_event
 from pipeline.core.ledger import Lane
 from pipeline.core.newest import Newest
@@ -267,3 +274,35 @@ def test_each_route_has_a_notice_without_a_word_of_the_post() -> None:
     }
     assert second["id"] == case_id("x:a", "x:1", "two")
     assert counts == (4, 0), "a notice is no outcome of its own"
+
+
+def test_it_ends_while_it_waits_for_the_memory_of_a_partition() -> None:
+    asked = threading.Event()
+
+    def away(_: int) -> Newest:
+        asked.set()
+        raise RetryableError("Kafka is away")
+
+    health = Health("enrich", Meters())
+    producer = Producer("127.0.0.1:1")
+    stage = EnrichStage(
+        Chain([("picky", Picky())]),
+        producer,
+        TOPICS,
+        prefix="p",
+        clock=lambda: NOW,
+        load=away,
+        patience=Patience("kafka", health, logging.getLogger()),
+    )
+    lane = Lane()
+    batch = RecordBatch("posts", 0, fetched(post("one")), lane, lane.begin(0, 1))
+
+    async def run() -> None:
+        taken = asyncio.ensure_future(stage.begin(batch))
+        await asyncio.to_thread(asked.wait, 10)
+        await asyncio.wait_for(asyncio.to_thread(stage.close), 10)
+        with pytest.raises(FatalError, match="stopped while waiting"):
+            await taken
+
+    asyncio.run(run())
+    producer.close()

@@ -1,4 +1,6 @@
-"""Small indices whose records carry their own version: order, the optimistic lock, an index in the making."""
+"""Small indices whose records carry their own version: order, the lock, an index in the making, and
+answers of the server that tell nothing.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
+from elasticsearch import Elasticsearch
 
+from pipeline.core.errors import RetryableError
 from pipeline.core.settings import ElasticsearchSettings
 from sinks.elastic import client_for
-from sinks.store import Put, Store
+from sinks.store import Put, Store, fields_of
 
 
 @pytest.fixture
@@ -73,3 +77,39 @@ def test_a_search_reads_page_by_page_in_order(store: Store) -> None:
     store.refresh()
     assert [found.source["id"] for found in store.search({"match_all": {}})] == ids
     assert len(list(store.search({"match_all": {}}, limit=1200))) == 1200
+
+
+def test_an_index_that_is_not_there_holds_nothing(store: Store) -> None:
+    assert store.get(["c1"]) == {}
+    assert list(store.search({"match_all": {}})) == []
+
+
+def test_a_closed_index_is_waited_for(store: Store, client: Elasticsearch) -> None:
+    store.prepare()
+    store.put([Put("c1", 1, {"id": "c1"})])
+    client.indices.close(index=store.index)
+    with pytest.raises(RetryableError, match="is closed"):
+        store.get(["c1"])
+    client.indices.open(index=store.index, wait_for_active_shards=1)
+    assert store.get(["c1"])["c1"].version == 1
+
+
+def test_a_shard_that_has_not_started_is_waited_for(store: Store, client: Elasticsearch) -> None:
+    nowhere = {"index.routing.allocation.require.nobody": "here", "number_of_replicas": 0}
+    client.indices.create(index=store.index, settings=nowhere, wait_for_active_shards="0")
+    with pytest.raises(RetryableError):
+        store.get(["c1"])
+
+
+def test_an_index_that_was_dropped_under_a_writer_comes_back_with_its_own_fields(
+    store: Store, client: Elasticsearch
+) -> None:
+    store.prepare()
+    store.drop()
+    # A role that prepared its index long ago writes on.
+    assert store.put([Put("c1", 7, {"id": "c1", "name": "Ann", "since": "2020-01-01"})]) == [True]
+    store.prepare()
+    found = client.indices.get_mapping(index=store.index)[store.index]["mappings"]
+    assert found["properties"].keys() == fields_of("customers").keys()
+    assert found["dynamic"] == "false"
+    assert found["properties"]["id"]["type"] == "keyword"

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from elasticsearch import Elasticsearch, NotFoundError
+from elasticsearch import ApiError, Elasticsearch, NotFoundError, TransportError
 
+from pipeline.core.errors import RetryableError
 from pipeline.core.index_name import alias
 from sinks.elastic import answering
 
@@ -26,24 +27,19 @@ class PostsReader:
 
     def pages(self, query: Mapping[str, Any]) -> Iterator[list[tuple[int, dict[str, Any]]]]:
         """Version and ``_source`` of each document. Without any index there is none."""
-        with answering(self._client), suppress(NotFoundError):
+        with answering(self._client):
             yield from self._pages(dict(query))
 
     def _pages(self, query: dict[str, Any]) -> Iterator[list[tuple[int, dict[str, Any]]]]:
         client = self._client
-        point: str = client.open_point_in_time(index=self._pattern, keep_alive=_KEEP)["id"]
+        try:
+            point: str = client.open_point_in_time(index=self._pattern, keep_alive=_KEEP)["id"]
+        except NotFoundError:
+            return
         after: list[Any] | None = None
         try:
             while True:
-                answer = client.search(
-                    pit={"id": point, "keep_alive": _KEEP},
-                    query=query,
-                    size=PAGE,
-                    sort=[{"_shard_doc": "asc"}],
-                    search_after=after,
-                    version=True,
-                    track_total_hits=False,
-                )
+                answer = self._page(point, query, after)
                 hits: list[dict[str, Any]] = answer["hits"]["hits"]
                 point = answer["pit_id"]
                 if hits:
@@ -52,7 +48,26 @@ class PostsReader:
                     return
                 after = hits[-1]["sort"]
         finally:
-            client.close_point_in_time(id=point)
+            # It ends by itself, too; what went wrong before must not be hidden behind this.
+            with suppress(ApiError, TransportError):
+                client.close_point_in_time(id=point)
+
+    def _page(self, point: str, query: dict[str, Any], after: list[Any] | None) -> Any:
+        try:
+            return self._client.search(
+                pit={"id": point, "keep_alive": _KEEP},
+                query=query,
+                size=PAGE,
+                sort=[{"_shard_doc": "asc"}],
+                search_after=after,
+                version=True,
+                track_total_hits=False,
+                allow_partial_search_results=False,
+            )
+        except NotFoundError:
+            # Pages that nobody asked for during two minutes, a server that was started anew: the rest was
+            # not seen, and must not be taken for none.
+            raise RetryableError("Elasticsearch has forgotten where we were among the posts") from None
 
     def refresh(self) -> None:
         """All that was written is found from now on."""

@@ -116,6 +116,8 @@ class Relinker:
             self._ended = True
             self._turn.notify()
         self._patience.end()
+        # The thread may wait for a Kafka that is away, without end.
+        self._ways.producer.abandon()
         if self._thread.is_alive():
             self._thread.join()
 
