@@ -76,6 +76,7 @@ class Fetched(Struct, frozen=True):
     timestamp: int
     key: bytes
     value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 def a_month_later(installation: Installation) -> None:

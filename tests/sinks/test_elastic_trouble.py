@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from base64 import b64encode
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -124,6 +125,16 @@ def test_requests_are_cut_by_bytes(store: Any, proxy: Any) -> None:
     assert max(sizes) <= 3000
 
 
+@pytest.fixture
+def unwatched_disk(store: Any) -> Iterator[None]:
+    """Elasticsearch looks at its disk twice a minute, and takes away the block that a full one would set."""
+    name = "cluster.info.update.interval"
+    store.client.cluster.put_settings(persistent={name: "1h"})
+    yield
+    store.client.cluster.put_settings(persistent={name: None})
+
+
+@pytest.mark.usefixtures("unwatched_disk")
 @pytest.mark.parametrize(
     ("block", "words"),
     [
