@@ -41,7 +41,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     show.set_defaults(run=run_show)
     find = verbs.add_parser("find", help="customers by name, address, number, handle or id")
     find.add_argument("text", metavar="TEXT", help="what you know of the customer")
-    find.add_argument("--limit", type=int, default=SHOWN, metavar="N", help=f"at most so many ({SHOWN})")
+    most = f"at most so many (default: {SHOWN} in a table, else all)"
+    find.add_argument("--limit", type=int, metavar="N", help=most)
     find.add_argument("--format", choices=FORMATS, default="table")
     find.set_defaults(run=run_find)
 
@@ -201,14 +202,17 @@ def run_find(args: argparse.Namespace) -> int:
     from pipeline.app.customers.region import region_of
     from pipeline.cli.output import write_rows
 
-    if args.limit < 1:
+    if args.limit is not None and args.limit < 1:
         raise ConfigError(f"--limit {args.limit} is less than 1")
     with _index(args) as (client, settings):
-        found = find(client, settings.elasticsearch, args.text, region_of(settings), args.limit)
+        limit = SHOWN if args.limit is None and args.format == "table" else args.limit
+        found = find(client, settings.elasticsearch, args.text, region_of(settings), limit)
     rows: Iterable[dict[str, object]] = found
     if args.format != "json":
         rows = map(_flat, found)
     write_rows(rows, FOUND, args.format, sys.stdout)
+    if args.limit is None and len(found) == SHOWN and args.format == "table":
+        print(f"the best {SHOWN}; --limit N shows more, --format csv all", file=sys.stderr)
     return 0
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from elasticsearch import Elasticsearch
 
-from pipeline.app import posts_reader
+from pipeline.app.directory import posts as posts_reader
 from pipeline.app.directory.posts import PostsReader
 from pipeline.core.errors import RetryableError
 from pipeline.core.settings import ElasticsearchSettings

@@ -91,8 +91,12 @@ def test_what_one_knows_finds_the_customer(
 
 
 def test_a_list_ends_at_its_limit_and_may_be_empty(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    assert len(found(capsys, "mass")) == 20
-    assert len(found(capsys, "mass", "--limit", "30")) == 30
+    assert len(found(capsys, "mass")) == 30, "an export is whole"
+    assert len(found(capsys, "mass", "--limit", "7")) == 7
+    assert main(["customer", "find", "mass"]) == 0
+    shown = capsys.readouterr()
+    assert len(shown.out.splitlines()) == 1 + 20
+    assert "--limit N shows more" in shown.err
     assert found(capsys, "nobody of that name") == []
     assert found(capsys, '"*) OR {}') == []
     for wrong in (["  "], ["x", "--limit", "0"], ["x" * 501]):

@@ -24,9 +24,9 @@ _BEST_FIRST = ({"_score": "desc"}, {"id": "asc"})
 
 
 def find(
-    client: Elasticsearch, settings: ElasticsearchSettings, text: str, region: str, limit: int
+    client: Elasticsearch, settings: ElasticsearchSettings, text: str, region: str, limit: int | None = None
 ) -> list[dict[str, Any]]:
-    """The customers' records, at most ``limit``. Raises ConfigError for no text, RetryableError."""
+    """The customers' records, the best first, at most ``limit``. ConfigError for no text; RetryableError."""
     text = text.strip()
     if not text or len(text) > _LONGEST:
         raise ConfigError(f"say in 1 to {_LONGEST} characters whom to look for")

@@ -75,7 +75,10 @@ def portrait_of(client: Elasticsearch, settings: ElasticsearchSettings, customer
 
 def _nobody(customer_id: str, near: list[str]) -> str:
     hint = f"nearest are {', '.join(f'`{one}`' for one in near)}; " if near else ""
-    return f"there is no customer `{customer_id}`: {hint}see `groundswell customer find TEXT`"
+    return (
+        f"there is no customer `{customer_id}`: {hint}see `groundswell customer find TEXT`; who was"
+        " imported just now is here once the daemon's role `directory` has read it"
+    )
 
 
 def _posts(client: Elasticsearch, settings: ElasticsearchSettings, customer_id: str) -> Any:
