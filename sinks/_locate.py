@@ -38,7 +38,7 @@ PAIRS = 10_000
 IDS = 10_000  # the most that a search returns
 _STARTING = (0.02, 0.05, 0.1, 0.2, 0.4)  # seconds to wait for the shards of a new index
 
-_ABSENT = {"index_not_found_exception", "index_closed_exception", "no_shard_available_action_exception"}
+_ABSENT = {"index_not_found_exception", "index_closed_exception"}
 
 
 class Homes:

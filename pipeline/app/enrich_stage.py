@@ -67,7 +67,7 @@ class EnrichStage:
         gate: Gate | None = None,
         patience: Patience | None = None,
     ) -> None:
-        """``load`` gives the memory of a partition; with ``patience`` it is asked again while Kafka is away."""
+        """``load`` gives the memory of a partition; with ``patience`` it is asked again and again."""
         self._chain = chain
         self._load = load
         self._lanes: dict[int, tuple[Lane, Newest]] = {}
