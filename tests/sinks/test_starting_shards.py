@@ -1,10 +1,13 @@
 """A server that is just starting again: some indices answer before others."""
 
 from __future__ import annotations
+
 import json
 from datetime import UTC, datetime
 from typing import Any
+
 import pytest
+
 from pipeline.core.errors import RetryableError
 
 
