@@ -36,7 +36,7 @@ _encode = msgspec.json.Encoder().encode
 PAIRS = 10_000
 IDS = 10_000  # the most that a search returns
 
-_ABSENT = {"index_not_found_exception", "index_closed_exception", "no_shard_available_action_exception"}
+_ABSENT = {"index_not_found_exception", "index_closed_exception"}
 
 
 class Homes:

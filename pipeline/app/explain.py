@@ -10,6 +10,7 @@ from elasticsearch import Elasticsearch
 from msgspec import Struct
 
 from pipeline.app.explanation import Judged, Moment, Steps, judged, timeline
+from pipeline.app.joining import names_of
 from pipeline.app.registry import build_steps
 from pipeline.core.errors import FatalError
 from pipeline.core.event import Event
@@ -153,5 +154,5 @@ def _answer(client: Elasticsearch, settings: Settings, post_id: str) -> datetime
 def _customer_name(client: Elasticsearch, settings: Settings, event: Event) -> str:
     if event.customer is None:
         return ""
-    found = Store(client, settings.elasticsearch, "customers").get([event.customer.id])
-    return str(found[event.customer.id].source.get("name", "")) if found else ""
+    customers = Store(client, settings.elasticsearch, "customers")
+    return names_of([event.customer.id], customers).get(event.customer.id, "")

@@ -28,9 +28,13 @@ def with_names(rows: Iterable[Row], customers: Store) -> Generator[Row]:
 
 
 def names_of(ids: Sequence[str], customers: Store) -> dict[str, str]:
-    """The names of those customers that the index knows and that have one."""
+    """The names of those customers that the index knows and that have one; not of who said no."""
     found = customers.get(list(dict.fromkeys(ids))) if ids else {}
-    return {id: name for id, record in found.items() if (name := str(record.source.get("name") or ""))}
+    return {
+        id: name
+        for id, record in found.items()
+        if record.source.get("consent") is not False and (name := str(record.source.get("name") or ""))
+    }
 
 
 def _customer(row: Row) -> str:

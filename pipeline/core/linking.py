@@ -142,12 +142,13 @@ def normal_number(written: str) -> str:
 
 
 def keys_of(customer: Customer) -> frozenset[bytes]:
-    """All keys under which the customer stands in the directory; none without consent (`consent` False).
+    """All keys under which the customer stands in the directory, also those of one who said no.
 
-    Their own id is a key as well: it is the number that people quote. What is in no normal form and
-    cannot be brought into one has no key.
+    Without them an address that two share would seem to be the other's alone, and the other would be
+    taken for who said no. Their own id is a key as well: it is the number that people quote. What is in
+    no normal form and cannot be brought into one has no key.
     """
-    return frozenset() if customer.consent is False else frozenset(_keys(customer))
+    return frozenset(_keys(customer))
 
 
 def _keys(customer: Customer) -> Iterable[bytes]:
@@ -186,7 +187,8 @@ def link(
 
     The account's id goes before the handle and the address of a mail's header, those before what the bio
     shows, that before what the text shows, for a text may show somebody else's number. A key with several
-    holders is no evidence. Findings that name different customers on the level that decides link none.
+    holders is no evidence. Findings that name different customers on the level that decides link none. Nor
+    do those that name a customer who said no.
     """
     found = _found(source, author, contacts, directory)
     if not found:

@@ -230,6 +230,14 @@ def test_one_address_of_ten_thousand_customers_links_nobody() -> None:
     assert found.evidence == ("account id",)
 
 
+def test_a_no_makes_nobody_else_of_them() -> None:
+    """What two share says nothing of either, also when one of them said no."""
+    no = Customer(id="no", emails=ANN.emails, accounts=(Account("x", id="x:7"),), consent=False)
+    assert link("x", Author(id="x:9"), (EMAIL,), Books(ANN)) is not None
+    assert link("x", Author(id="x:9"), (EMAIL,), Books(ANN, no)) is None
+    assert link("x", Author(id="x:7"), (EMAIL,), Books(ANN, no)) is None
+
+
 EMAILS = st.sampled_from(["a@m.example", "b@m.example", "c@m.example"])
 HANDLES = st.sampled_from(["one", "two", "three"])
 CUSTOMERS = st.lists(

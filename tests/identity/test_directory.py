@@ -83,10 +83,10 @@ def test_a_change_takes_old_keys_away(writer: DirectoryWriter, reader: Directory
         assert moment.known("LW-1") is None
 
 
-def test_without_consent_there_are_no_keys(writer: DirectoryWriter, reader: DirectoryReader) -> None:
+def test_who_said_no_still_shares_what_they_share(writer: DirectoryWriter, reader: DirectoryReader) -> None:
     writer.apply([change(0, ann())])
     writer.apply([change(1, ann(consent=False))])
-    assert holders(reader, EMAIL) == holders(reader, key("number", "lw-1")) == []
+    assert holders(reader, EMAIL) == holders(reader, key("number", "lw-1")) == ["LW-1"]
     with reader.moment() as moment:
         known = moment.known("LW-1")
     assert known is not None

@@ -13,6 +13,7 @@ from typing import Any
 from elasticsearch import Elasticsearch, NotFoundError
 from msgspec import Struct
 
+from pipeline.app.joining import names_of
 from pipeline.core.case import OPEN, Case
 from pipeline.core.index_name import alias
 from pipeline.core.settings import ElasticsearchSettings
@@ -129,8 +130,7 @@ class CaseList:
         return found
 
     def _names(self, ids: Sequence[str]) -> dict[str, str]:
-        found = self._customers.get(sorted(set(ids))) if ids else {}
-        return {id: str(one.source.get("name") or "") for id, one in found.items()}
+        return names_of(ids, self._customers)
 
 
 def _query(queue: str, all_states: bool) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from pipeline.app.producer import Record
 from pipeline.core.customer import Customer
@@ -51,8 +50,7 @@ def targets_of(changes: Iterable[Change], before: Mapping[str, Customer]) -> Tar
         places[change.partition] = max(change.offset, places.get(change.partition, -1))
         for customer in (change.customer, before.get(change.customer_id)):
             if customer is not None:
-                # Who says no has no keys in the directory, and has them still in the posts.
-                keys |= keys_of(replace(customer, consent=None))
+                keys |= keys_of(customer)
                 for account in customer.accounts:
                     accounts.update(author_ids(account))
     found = frozenset(key.hex() for key in keys)

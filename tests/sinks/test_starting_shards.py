@@ -1,0 +1,36 @@
+"""A server that is just starting again: some indices answer before others."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from pipeline.core.errors import RetryableError
+
+
+def test_a_deletion_waits_for_shards_that_have_not_started(store: Any, proxy: Any, answer: Any) -> None:
+    """After a restart of the server the index of a month may start later than that of the undated posts."""
+    store.sink.write([store.event(created_at=datetime(2026, 11, 1, tzinfo=UTC))])
+    month = f"{store.prefix}-posts-2026.11"
+
+    def starting(path: str, body: bytes) -> Any:
+        if "_mget" not in path:
+            return None
+        asked, index = json.loads(body), path.split("/")[1]
+        docs = asked.get("docs") or [{"_index": index, "_id": id} for id in asked["ids"]]
+        if not any(doc["_index"] == month for doc in docs):
+            return None
+        error = {"type": "no_shard_available_action_exception", "reason": "No shard available"}
+        told = [doc | ({"error": error} if doc["_index"] == month else {"found": False}) for doc in docs]
+        return answer(200, json.dumps({"docs": told}).encode())
+
+    proxy.behaviour = starting
+    with pytest.raises(RetryableError):
+        store.proxied.write([store.event(deleted=True)])
+    proxy.behaviour = lambda *_: None
+    assert store.proxied.write([store.event(deleted=True)]) == [None]
+    ((hit,),) = store.stored().values()
+    assert hit["_source"]["deleted"] is True
