@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 from elasticsearch import Elasticsearch, NotFoundError
 
 from pipeline.app.audit import Document
+from pipeline.app.scan import scan
 from pipeline.core.index_name import alias
 from sinks.elastic import answering
 
 _PAGE = 10_000
-_KEEP = "2m"
 
 
 def documents(client: Elasticsearch, prefix: str) -> Iterator[tuple[str, Document]]:
@@ -21,10 +20,16 @@ def documents(client: Elasticsearch, prefix: str) -> Iterator[tuple[str, Documen
 
     Raises RetryableError when Elasticsearch is away, ConfigError when it refuses us.
     """
+    pattern = f"{alias(prefix)}-*"
     with answering(client), suppress(NotFoundError):
-        client.indices.refresh(index=f"{alias(prefix)}-*")
-        talkative = {hit["_id"] for hit in _scan(client, prefix, _STUB_WITH_TEXT)}
-        for hit in _scan(client, prefix, {"match_all": {}}):
+        client.indices.refresh(index=pattern)
+    stubs = scan(client, pattern, _STUB_WITH_TEXT, _PAGE, source=False)
+    talkative = {hit["_id"] for page in stubs for hit in page}
+    everything = scan(
+        client, pattern, {"match_all": {}}, _PAGE, source=False, docvalue_fields=[{"field": "deleted"}]
+    )
+    for page in everything:
+        for hit in page:
             deleted = hit.get("fields", {}).get("deleted", [False])[0]
             yield hit["_id"], Document(hit["_version"], hit["_index"], deleted, hit["_id"] in talkative)
 
@@ -39,28 +44,3 @@ _STUB_WITH_TEXT = {
         "minimum_should_match": 1,
     }
 }
-
-
-def _scan(client: Elasticsearch, prefix: str, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    point: str = client.open_point_in_time(index=f"{alias(prefix)}-*", keep_alive=_KEEP)["id"]
-    after: list[Any] | None = None
-    try:
-        while True:
-            page = client.search(
-                pit={"id": point, "keep_alive": _KEEP},
-                query=query,
-                size=_PAGE,
-                sort=[{"_shard_doc": "asc"}],
-                search_after=after,
-                version=True,
-                source=False,
-                docvalue_fields=[{"field": "deleted"}],
-                track_total_hits=False,
-            )
-            hits: list[dict[str, Any]] = page["hits"]["hits"]
-            yield from hits
-            if len(hits) < _PAGE:
-                return
-            point, after = page["pit_id"], hits[-1]["sort"]
-    finally:
-        client.close_point_in_time(id=point)
