@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import shutil
@@ -32,6 +33,15 @@ settings.load_profile("shared machine")
 
 # An Elasticsearch that runs already, such as one of another line; spares its start as well.
 ELSEWHERE = "TEST_ELASTICSEARCH_URL"
+
+
+@pytest.fixture(autouse=True)
+def _logs_of_its_own() -> Iterator[None]:
+    """A command that a test calls sets up logging for the whole process; the next test starts afresh."""
+    yield
+    root = logging.getLogger()
+    root.handlers[:] = [handler for handler in root.handlers if type(handler) is not logging.StreamHandler]
+    logging.getLogger("groundswell").setLevel(logging.NOTSET)
 
 
 def port() -> int:

@@ -84,6 +84,9 @@ class Desk:
         with self._journal() as producer:
             journal = journal_to(producer, topics_of(self.settings.kafka))
             case = self.cases.change([id], work, journal)[id]
+        if changed:
+            # Who lists the queue next sees it, and not only a second later.
+            self.cases.store.refresh()
         return case, changed
 
     @contextmanager
