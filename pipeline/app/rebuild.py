@@ -6,14 +6,19 @@ the events then open those that never were, and change no other.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 from msgspec import Struct
 
 from pipeline.app.log_reader import read_topic
-from pipeline.core.errors import FatalError, RejectedError
+from pipeline.core.errors import FatalError, RejectedError, RetryableError
 from pipeline.core.event import Event, decode_event
 from pipeline.core.protocols import Sink
+
+T = TypeVar("T")
 
 
 class Rebuilt(Struct):
@@ -21,6 +26,19 @@ class Rebuilt(Struct):
 
     written: int = 0
     refused: int = 0
+
+
+# Seconds between tries: indices that were made a moment ago do not answer yet, and a busy server may say 429.
+_WAITS = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+
+
+def _insist(act: Callable[[], T]) -> T:
+    for wait in _WAITS:
+        try:
+            return act()
+        except RetryableError as error:
+            time.sleep(max(wait, error.retry_after or 0.0))
+    return act()
 
 
 def rebuild(
@@ -44,8 +62,10 @@ def rebuild(
                 events.append(decode_event(record.value))
             except RejectedError as error:
                 raise FatalError(f"{topic}-{record.partition}-{record.offset}: {error}") from error
-        outcomes = sink.write(events)
-        then([event for event, reason in zip(events, outcomes, strict=True) if reason is None])
+        outcomes = _insist(partial(sink.write, events))
+        _insist(
+            partial(then, [event for event, reason in zip(events, outcomes, strict=True) if reason is None])
+        )
         refused = sum(reason is not None for reason in outcomes)
         done.written += len(events) - refused
         done.refused += refused
