@@ -50,8 +50,8 @@ _STARTING = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 
 
 class _Node(Urllib3HttpNode):
-    """Lets errors through that are no JSON, keeps the server's advice out of users' terminals, and asks a
-    search again whose index is only just being made."""
+    """Lets errors through that are no JSON, keeps the server's advice out of users' terminals, and asks
+    again where an index is only just being made."""
 
     def perform_request(
         self,
@@ -76,6 +76,9 @@ class _Node(Urllib3HttpNode):
 
 
 def _is_starting(target: str, response: NodeApiResponse) -> bool:
+    """Whether a search, or a document of a look-up, was refused for want of a shard."""
+    if "/_mget" in target:
+        return b'"no_shard_available_action_exception"' in response.body
     asks = "/_search" in target or "/_count" in target
     return asks and response.meta.status == 503 and b"shard" in response.body
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from msgspec import Struct
 
 from pipeline.core.newest import lifted
-from pipeline.core.version import is_deletion
+from pipeline.core.version import change_of, is_deletion
 
 
 class Document(Struct, frozen=True):
@@ -98,7 +98,7 @@ def states_of(
     """
     found = States(rejected=set(), versions=set(), newest=-1)
     published = 0
-    if emitted >= 0 and all(version >> 8 != emitted >> 8 for version in arrivals):
+    if emitted >= 0 and all(change_of(version) != change_of(emitted) for version in arrivals):
         published = emitted
     for arrived in arrivals:
         if (post_id, arrived) in unpublished:
@@ -220,7 +220,7 @@ def _between_log_and_index(
 def _stale(indexed: int, logged: int) -> bool:
     """Whether index and log disagree. A newer observation of the same text in the index is no fault: an
     archive replayed without the times of collection puts an older one behind it in the log."""
-    return indexed < logged or indexed >> 8 != logged >> 8
+    return indexed < logged or change_of(indexed) != change_of(logged)
 
 
 def persisting(first: Iterable[Finding], second: Iterable[Finding]) -> list[Finding]:

@@ -77,7 +77,7 @@ class Collectors:
             self._site.health.works(f"connectors.{name}")
 
     def _run_once(self, name: str) -> None:
-        connector = build_connector(name, self._site.settings.connectors[name])
+        connector = build_connector(name, self._site.settings.connectors[name], self._site.home)
         before = Tally()
 
         def report(tally: Tally) -> None:

@@ -29,6 +29,7 @@ from pipeline.app.customers.region import region_of
 from pipeline.app.customers.source import Source
 from pipeline.app.daemon import Daemon, settle, surroundings
 from pipeline.app.explain import Explained, explain
+from pipeline.app.joining import names_of
 from pipeline.app.producer import Producer
 from pipeline.app.replay import replay_file
 from pipeline.app.search import Search
@@ -241,12 +242,12 @@ def _counts(group: dict[str, list[dict[str, Any]]]) -> list[tuple[str, int]]:
 
 
 def _known(client: Elasticsearch, settings: Settings, buckets: list[dict[str, Any]]) -> list[Known]:
-    store = Store(client, settings.elasticsearch, customer_stage.KIND)
-    names = store.get([bucket["key"] for bucket in buckets])
+    customers = Store(client, settings.elasticsearch, customer_stage.KIND)
+    names = names_of([bucket["key"] for bucket in buckets], customers)
     return [
         Known(
             bucket["key"],
-            names[bucket["key"]].source.get("name", ""),
+            names[bucket["key"]],
             _counts(bucket["sources"]),
             [evidence for evidence, _ in _counts(bucket["evidence"])],
         )

@@ -28,7 +28,7 @@ class Rebuilt(Struct):
     refused: int = 0
 
 
-# Seconds between tries: indices that were made a moment ago do not answer yet, and a busy server may say 429.
+# Seconds between tries: a busy server may say 429, and nobody waits for one on behalf of a command.
 _WAITS = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 

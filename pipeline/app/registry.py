@@ -21,6 +21,8 @@ from pipeline.core.schema import suggestion
 from pipeline.core.settings import Settings
 
 Family = Literal["connectors", "enrichers"]
+MEMORIES = "connectors"
+"""The folder of the home below which connectors keep what they remember, each in one of its name."""
 _ONE = {"connectors": "connector", "enrichers": "enricher"}
 
 
@@ -53,9 +55,15 @@ def _hint(word: str, kinds: list[str]) -> str:
     return hint if "known are" in hint else f"{hint} known are {', '.join(f'`{kind}`' for kind in kinds)}"
 
 
-def build_connector(name: str, table: Mapping[str, Any]) -> Connector:
-    """The connector of the table ``[connectors.NAME]``; ConfigError with every problem of the table."""
+def build_connector(name: str, table: Mapping[str, Any], home: Path | None = None) -> Connector:
+    """The connector of the table ``[connectors.NAME]``; ConfigError with every problem of the table.
+
+    A connector that must remember more than a cursor holds has a folder of its own below ``home``, the
+    installation's; without one it does what it can without.
+    """
     module, settings = _connector(name, table)
+    if home is not None and hasattr(module, "at_home"):
+        settings = module.at_home(settings, home / MEMORIES / name)
     return cast(Connector, module.build(settings))
 
 

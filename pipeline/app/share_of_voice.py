@@ -7,15 +7,16 @@ deleted ones do not count.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from elasticsearch import Elasticsearch
 from msgspec import Struct
 
-from enrichers.entities import SETTINGS
+from enrichers import entities
+from pipeline.app.registry import read_table
 from pipeline.app.search import Query, Search, asking, query_of, source_of
 from pipeline.core.brands import Brands, read_brands
-from pipeline.core.configuration import convert_table
 from pipeline.core.errors import ConfigError
 from pipeline.core.settings import Settings
 
@@ -64,8 +65,7 @@ class Share(Struct, frozen=True):
 
 def brands_of(settings: Settings) -> Brands:
     """The brands file of the step `entities`. Raises ConfigError with every problem of it, or without one."""
-    table = settings.enrichers.get("entities", {})
-    file = convert_table(SETTINGS, table, "enrichers.entities").file
+    file: Path | None = read_table(entities, settings.enrichers, "enrichers", "entities").file
     if file is None:
         raise ConfigError(
             "share of voice needs the brands: name a brands file as `file` of [enrichers.entities]"

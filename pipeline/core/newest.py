@@ -10,10 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipeline.core.version import pack, unpack
-
-# The bits of a version below the edit and the operation: a mere observation is no change.
-_OBSERVATION_BITS = 8
+from pipeline.core.version import change_of, pack, unpack
 
 
 def lifted(version: int, published: int) -> int:
@@ -46,7 +43,7 @@ class Newest:
 
     def note(self, post_id: str, version: int) -> bool:
         """Remembers a published state; True when it is a change that must be kept beyond this process."""
-        if not version >> _OBSERVATION_BITS or self._versions.get(post_id) == version:
+        if not change_of(version) or self._versions.get(post_id) == version:
             return False
         self._versions[post_id] = version
         return True

@@ -52,6 +52,11 @@ def unpack(version: int) -> tuple[int, int, int]:
     return version >> 24, version >> 8 & MAX_OPERATION, version & MAX_OBSERVATION
 
 
+def change_of(version: int) -> int:
+    """The version without its observation: 0 for a post that was never edited, linked anew or deleted."""
+    return version >> 8
+
+
 def is_deletion(version: int) -> bool:
     """Whether this version is that of a deletion."""
     return version >> 24 == MAX_EDIT

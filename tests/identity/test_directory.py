@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,36 +13,7 @@ from hypothesis import strategies as st
 from pipeline.core.customer import Account, Customer
 from pipeline.core.linking import handle_key, key, keys_of
 from pipeline.identity.directory import Change, DirectoryReader, DirectoryWriter
-
-AT = datetime(2026, 11, 22, 10, 0, 0, 123456, tzinfo=UTC)
-EMAIL = key("email", "ann@mail.example")
-
-
-def ann(customer_id: str = "LW-1", **fields: object) -> Customer:
-    return Customer(**({"id": customer_id, "emails": ("ann@mail.example",), "segment": "gold"} | fields))  # type: ignore[arg-type]
-
-
-def change(offset: int, customer: Customer | None, customer_id: str = "", partition: int = 0) -> Change:
-    return Change(partition, offset, customer.id if customer else customer_id, customer)
-
-
-@pytest.fixture
-def writer(tmp_path: Path) -> Iterator[DirectoryWriter]:
-    writer = DirectoryWriter(tmp_path / "directory")
-    yield writer
-    writer.close()
-
-
-@pytest.fixture
-def reader(tmp_path: Path) -> Iterator[DirectoryReader]:
-    reader = DirectoryReader(tmp_path / "directory")
-    yield reader
-    reader.close()
-
-
-def holders(reader: DirectoryReader, wanted: bytes) -> list[str]:
-    with reader.moment() as moment:
-        return sorted(moment.holders(wanted))
+from testkit.directory import AT, EMAIL, ann, change, holders
 
 
 def test_before_a_writer_made_it_it_is_empty_and_never_fresh(reader: DirectoryReader, tmp_path: Path) -> None:

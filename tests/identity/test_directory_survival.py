@@ -7,48 +7,17 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
 
 import lmdb
 import pytest
 
-from pipeline.core.customer import Customer
 from pipeline.core.errors import ConfigError, FatalError, RetryableError
 from pipeline.core.linking import key
 from pipeline.identity import _environment as environment
-from pipeline.identity.directory import Change, DirectoryReader, DirectoryWriter
-
-AT = datetime(2026, 11, 22, 10, 0, 0, 123456, tzinfo=UTC)
-EMAIL = key("email", "ann@mail.example")
-
-
-def ann(customer_id: str = "LW-1", **fields: object) -> Customer:
-    return Customer(**({"id": customer_id, "emails": ("ann@mail.example",), "segment": "gold"} | fields))  # type: ignore[arg-type]
-
-
-def change(offset: int, customer: Customer | None, customer_id: str = "", partition: int = 0) -> Change:
-    return Change(partition, offset, customer.id if customer else customer_id, customer)
-
-
-@pytest.fixture
-def writer(tmp_path: Path) -> Iterator[DirectoryWriter]:
-    writer = DirectoryWriter(tmp_path / "directory")
-    yield writer
-    writer.close()
-
-
-@pytest.fixture
-def reader(tmp_path: Path) -> Iterator[DirectoryReader]:
-    reader = DirectoryReader(tmp_path / "directory")
-    yield reader
-    reader.close()
-
-
-def holders(reader: DirectoryReader, wanted: bytes) -> list[str]:
-    with reader.moment() as moment:
-        return sorted(moment.holders(wanted))
+from pipeline.identity.directory import DirectoryReader, DirectoryWriter
+from testkit.directory import AT, EMAIL, ann, change, holders
 
 
 def test_a_second_writer_is_refused(writer: DirectoryWriter, tmp_path: Path) -> None:

@@ -11,10 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pipeline.core.case import Case, cases_of
 from pipeline.core.case_events import Told, answered, assign, follow
 from pipeline.core.event import Event
+from pipeline.core.version import change_of
 from sinks.cases import Answer, Cases, Held, Journal, NotReady, post_key, thread_key
-
-_OBSERVATION_BITS = 8
-"""The bits of a version below the edit and the operation."""
 
 Marks = Mapping[str, tuple[Answer, ...]]
 
@@ -120,7 +118,7 @@ def _matters(event: Event) -> bool:
 
 
 def _is_changed(event: Event) -> bool:
-    return bool(event.version >> _OBSERVATION_BITS)
+    return bool(change_of(event.version))
 
 
 def _is_answer(event: Event) -> bool:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
-from msgspec import Struct
+import msgspec
 
 from pipeline.app.batch_driver import RecordBatch
 from pipeline.app.enrich_stage import Counts
@@ -22,7 +22,7 @@ from pipeline.app.patience import Patience
 from pipeline.app.producer import Producer, Record
 from pipeline.app.refusal import refuse
 from pipeline.app.topics import Topics
-from pipeline.core.customer import Account, Customer, decode_customer
+from pipeline.core.customer import Customer, decode_customer
 from pipeline.core.errors import RejectedError
 from pipeline.core.post import MAX_ID_BYTES
 from sinks.store import Put, Store
@@ -34,29 +34,9 @@ KIND = "customers"
 _REQUEST = 4 * 1024 * 1024
 
 
-class Document(Struct, frozen=True, omit_defaults=True, kw_only=True):
+def document_of(customer: Customer, updated_at: datetime) -> dict[str, Any]:
     """A customer as the index holds it; ``updated_at`` is when the log took the record in."""
-
-    id: str
-    name: str = ""
-    emails: tuple[str, ...] = ()
-    phones: tuple[str, ...] = ()
-    accounts: tuple[Account, ...] = ()
-    segment: str = ""
-    value: float | None = None
-    since: str | None = None
-    consent: bool | None = None
-    updated_at: datetime
-
-
-def document_of(customer: Customer, updated_at: datetime) -> Document:
-    """The document of a customer."""
-    fields = {name: getattr(customer, name) for name in Document.__struct_fields__ if name not in _OWN}
-    since = customer.since.isoformat() if customer.since else None
-    return Document(**fields, since=since, updated_at=updated_at)
-
-
-_OWN = ("since", "updated_at")
+    return {**msgspec.to_builtins(customer), "updated_at": updated_at}
 
 
 class CustomerStage:
