@@ -24,6 +24,7 @@ from pipeline.app.health import Health
 from pipeline.app.watchdog import Limits, Watchdog
 from pipeline.core.errors import FatalError
 from pipeline.core.metrics import BATCH_SECONDS, IN_HAND, LAG, LOST, RECORDS_IN, RECORDS_OUT
+from pipeline.core.refusal_rate import RefusalRate
 from pipeline.core.settings import Settings
 
 log = logging.getLogger("groundswell.worker")
@@ -79,6 +80,7 @@ class Worker:
         self._settings = settings
         self._health = state
         self._meters = state.meters
+        self._refusals = RefusalRate(settings.engine.rejected_share)
         self._home = home
         bounds = dict.fromkeys(stages, settings.engine.in_flight_batches) | dict(in_hand or {})
         self._slots = {topic: asyncio.Semaphore(bound) for topic, bound in bounds.items()}
@@ -158,6 +160,14 @@ class Worker:
             self._end(error)
             return
         batch_driver.confirm(batch)
+        self._refusals.note(applied + rejected, rejected)
+        if self._refusals.excess:
+            self._end(
+                FatalError(
+                    f"{self._refusals.excess}: see `groundswell rejected list`, mend the cause"
+                    " and replay them; engine.rejected_share says how many are borne"
+                )
+            )
         self._slots[batch.topic].release()
         name = self._role.name
         self._meters.observe(BATCH_SECONDS, time.monotonic() - began, name)

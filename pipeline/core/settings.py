@@ -213,6 +213,15 @@ class EngineSettings(Struct, frozen=True, kw_only=True):
             description="Seconds without progress after which the process ends itself, to be started anew.",
         ),
     ] = 300.0
+    rejected_share: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1,
+            description="Share of the last 2,000 records of a role that may be rejected before the process"
+            " ends rather than reject everything; 1 bears all.",
+        ),
+    ] = 0.5
     bulk_bytes: Annotated[
         int,
         Meta(ge=1000, le=100_000_000, description="Bytes of one bulk request to Elasticsearch, at most."),
