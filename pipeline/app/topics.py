@@ -14,6 +14,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 from msgspec import Struct
 
 from pipeline.app.brokers import Brokers
+from pipeline.app.kafka_entrance import barrier
 from pipeline.core.errors import ConfigError, RetryableError
 from pipeline.core.settings import KafkaSettings
 
@@ -96,7 +97,8 @@ def topics_of(kafka: KafkaSettings) -> Topics:
 
 
 def admin_client(brokers: Brokers) -> KafkaAdminClient:
-    """An administration client; raises RetryableError when Kafka does not answer within five seconds."""
+    """An administration client. RetryableError when Kafka does not answer within five seconds, or does not
+    let us in, for that may be mended on its side; ConfigError where a certificate cannot be read."""
     try:
         return KafkaAdminClient(
             **brokers.for_kafka_python(),
@@ -109,9 +111,10 @@ def admin_client(brokers: Brokers) -> KafkaAdminClient:
 
 
 def unreachable(brokers: Brokers) -> RetryableError:
-    """The sentence for a Kafka that does not answer."""
+    """The sentence for a Kafka that no client can be made of: why it lets nobody in, if it answers at all."""
     return RetryableError(
-        f"Kafka does not answer at {brokers}: start it (`groundswell up` for the embedded one) "
+        barrier(brokers)
+        or f"Kafka does not answer at {brokers}: start it (`groundswell up` for the embedded one) "
         "or set kafka.bootstrap"
     )
 
