@@ -11,8 +11,9 @@ import secrets
 import socket
 import ssl
 import struct
-from collections.abc import Callable
 from contextlib import suppress
+
+from msgspec import Struct
 
 from pipeline.app.brokers import Brokers, tls_context
 from pipeline.app.scram import Scram, ServerDidNotProve
@@ -36,14 +37,31 @@ class _Closed(Exception):
     """The other side hung up, or sent what is no Kafka."""
 
 
+class _Door(Struct, frozen=True):
+    """One broker, and how it is to be entered."""
+
+    address: str
+    settings: KafkaSettings
+    context: ssl.SSLContext | None
+
+    @property
+    def host(self) -> str:
+        return self.address.rpartition(":")[0].strip("[]")
+
+    def dial(self) -> socket.socket:
+        """A connection to it. Raises OSError."""
+        return socket.create_connection((self.host, int(self.address.rpartition(":")[2])), TIMEOUT)
+
+
 def barrier(brokers: Brokers) -> str:
-    """Why the broker that lets us come furthest does not let us in; empty where one does, and where none
-    even answers: that is no question of security. Raises ConfigError where a certificate cannot be read."""
-    context = tls_context(brokers.settings) if brokers.settings.tls else None
+    """Why the first broker that answers does not let us in; empty where one does, and where none even
+    answers: that is no question of security. Raises ConfigError where a certificate cannot be read."""
+    settings = brokers.settings
+    context = tls_context(settings) if settings.tls else None
     reasons = []
     for address in brokers.address.split(","):
         try:
-            _enter(address, brokers.settings, context)
+            _enter(_Door(address, settings, context))
         except Barred as error:
             reasons.append(str(error))
         except OSError:
@@ -53,37 +71,30 @@ def barrier(brokers: Brokers) -> str:
     return reasons[0] if reasons else ""
 
 
-def _enter(address: str, settings: KafkaSettings, context: ssl.SSLContext | None) -> None:
+def _enter(door: _Door) -> None:
     """All steps with one broker. Raises Barred, and OSError where nobody answers."""
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-
-    def dial() -> socket.socket:
-        return socket.create_connection((host, int(port)), TIMEOUT)
-
-    with dial() as plain:
-        if context is None:
-            _greet_plainly(plain, address, settings, dial)
-            _sign_in(plain, address, settings)
+    with door.dial() as plain:
+        if door.context is None:
+            _greet_plainly(plain, door)
+            _sign_in(plain, door)
             return
-        with _encrypted(plain, host, address, context, settings, dial) as encrypted:
+        with _encrypted(plain, door, door.context) as encrypted:
             try:
                 _greet(encrypted)
             except ssl.SSLError as error:  # with TLS 1.3 the server judges our certificate only now
-                raise Barred(_certificate_refused(address, settings, error)) from error
+                raise Barred(_certificate_refused(door, error)) from error
             except (OSError, _Closed) as error:
-                raise Barred(f"Kafka at {address} ends the connection after TLS: see its log") from error
-            _sign_in(encrypted, address, settings)
+                raise Barred(f"Kafka at {door.address} ends the connection after TLS: see its log") from error
+            _sign_in(encrypted, door)
 
 
-def _greet_plainly(
-    plain: socket.socket, address: str, settings: KafkaSettings, dial: Callable[[], socket.socket]
-) -> None:
+def _greet_plainly(plain: socket.socket, door: _Door) -> None:
+    address = door.address
     try:
         _greet(plain)
     except (OSError, _Closed) as error:
-        if _speaks_tls(dial):
-            meant = "SASL_SSL" if settings.sasl else "SSL"
+        if _speaks_tls(door):
+            meant = "SASL_SSL" if door.settings.sasl else "SSL"
             raise Barred(
                 f"Kafka at {address} speaks TLS: set kafka.security_protocol to {meant}, or name the port"
                 " without TLS in kafka.bootstrap"
@@ -91,31 +102,26 @@ def _greet_plainly(
         raise Barred(f"what answers at {address} is no Kafka: correct kafka.bootstrap") from error
 
 
-def _encrypted(  # noqa: PLR0913 - what a handshake is about, and what to say of it
-    plain: socket.socket,
-    host: str,
-    address: str,
-    context: ssl.SSLContext,
-    settings: KafkaSettings,
-    dial: Callable[[], socket.socket],
-) -> ssl.SSLSocket:
+def _encrypted(plain: socket.socket, door: _Door, context: ssl.SSLContext) -> ssl.SSLSocket:
+    address = door.address
     try:
-        return context.wrap_socket(plain, server_hostname=host)
+        return context.wrap_socket(plain, server_hostname=door.host)
     except ssl.SSLCertVerificationError as error:
-        raise Barred(_untrusted(address, settings, error)) from error
+        raise Barred(_untrusted(door, error)) from error
     except OSError as error:
-        if _speaks_kafka_plainly(dial):
-            meant = "SASL_PLAINTEXT" if settings.sasl else "PLAINTEXT"
+        if _speaks_kafka_plainly(door):
+            meant = "SASL_PLAINTEXT" if door.settings.sasl else "PLAINTEXT"
             raise Barred(
                 f"Kafka at {address} speaks no TLS on this port: name the port with TLS in kafka.bootstrap,"
                 f" or set kafka.security_protocol to {meant}"
             ) from error
         if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
-            raise Barred(_certificate_refused(address, settings, error)) from error
+            raise Barred(_certificate_refused(door, error)) from error
         raise Barred(f"no TLS with {address} ({error}): correct kafka.bootstrap") from error
 
 
-def _untrusted(address: str, settings: KafkaSettings, error: ssl.SSLCertVerificationError) -> str:
+def _untrusted(door: _Door, error: ssl.SSLCertVerificationError) -> str:
+    address, settings = door.address, door.settings
     if error.verify_code in (_EXPIRED, _NOT_YET):
         state = "has expired" if error.verify_code == _EXPIRED else "is not valid yet"
         return f"the certificate of Kafka at {address} {state}: renew it, or correct this machine's clock"
@@ -131,7 +137,8 @@ def _untrusted(address: str, settings: KafkaSettings, error: ssl.SSLCertVerifica
     )
 
 
-def _certificate_refused(address: str, settings: KafkaSettings, error: ssl.SSLError) -> str:
+def _certificate_refused(door: _Door, error: ssl.SSLError) -> str:
+    address, settings = door.address, door.settings
     said = (error.reason or "").replace("_", " ").lower()
     if settings.certificate_file is None:
         return (
@@ -144,30 +151,14 @@ def _certificate_refused(address: str, settings: KafkaSettings, error: ssl.SSLEr
     )
 
 
-def _sign_in(connection: socket.socket, address: str, settings: KafkaSettings) -> None:
-    """Asks for the mechanism, and signs in where that is wanted."""
+def _sign_in(connection: socket.socket, door: _Door) -> None:
+    """Asks for the mechanism, and signs in where that is wanted. Raises Barred."""
+    address, settings = door.address, door.settings
     code, offered = _offered(connection, settings.sasl_mechanism)
+    if reason := _no_way(door, code, offered):
+        raise Barred(reason)
     if not settings.sasl:
-        if code != _ILLEGAL_SASL_STATE:
-            meant = "SASL_SSL" if settings.tls else "SASL_PLAINTEXT"
-            raise Barred(
-                f"Kafka at {address} asks for a sign-in: set kafka.security_protocol to {meant},"
-                " kafka.username and its password"
-            )
         return
-    if code == _ILLEGAL_SASL_STATE:
-        meant = "SSL" if settings.tls else "PLAINTEXT"
-        raise Barred(
-            f"Kafka at {address} has no sign-in on this port: name the port with one in kafka.bootstrap, or"
-            f" set kafka.security_protocol to {meant}"
-        )
-    if code == _UNSUPPORTED_MECHANISM:
-        raise Barred(
-            f"Kafka at {address} does not take {settings.sasl_mechanism}, but {' or '.join(sorted(offered))}: set"
-            " kafka.sasl_mechanism"
-        )
-    if code:
-        raise Barred(f"Kafka at {address} refuses to talk of a sign-in (error {code}): see its log")
     refused = (
         f"Kafka at {address} refuses the sign-in of `{settings.username}` by {settings.sasl_mechanism}:"
         " correct kafka.username, or the password (GROUNDSWELL_KAFKA_PASSWORD or kafka.password_file)"
@@ -178,6 +169,32 @@ def _sign_in(connection: socket.socket, address: str, settings: KafkaSettings) -
         raise Barred(f"Kafka at {address} does not know the password itself: who is it really?") from None
     except (OSError, _Closed, ValueError, KeyError, struct.error):
         raise Barred(refused) from None
+
+
+def _no_way(door: _Door, code: int, offered: list[str]) -> str:
+    """What the answer to asking for a mechanism says against us; empty where it is as we want it."""
+    address, settings = door.address, door.settings
+    if not settings.sasl:
+        meant = "SASL_SSL" if settings.tls else "SASL_PLAINTEXT"
+        return (
+            f"Kafka at {address} asks for a sign-in: set kafka.security_protocol to {meant},"
+            " kafka.username and its password"
+            if code != _ILLEGAL_SASL_STATE
+            else ""
+        )
+    if code == _ILLEGAL_SASL_STATE:
+        meant = "SSL" if settings.tls else "PLAINTEXT"
+        return (
+            f"Kafka at {address} has no sign-in on this port: name the port with one in kafka.bootstrap, or"
+            f" set kafka.security_protocol to {meant}"
+        )
+    if code == _UNSUPPORTED_MECHANISM:
+        taken = " or ".join(sorted(offered))
+        return (
+            f"Kafka at {address} does not take {settings.sasl_mechanism}, but {taken}: set"
+            " kafka.sasl_mechanism"
+        )
+    return f"Kafka at {address} refuses to talk of a sign-in (error {code}): see its log" if code else ""
 
 
 def _authenticate(connection: socket.socket, settings: KafkaSettings) -> None:
@@ -250,18 +267,18 @@ def _text(text: str) -> bytes:
     return struct.pack(">h", len(encoded)) + encoded
 
 
-def _speaks_tls(dial: Callable[[], socket.socket]) -> bool:
+def _speaks_tls(door: _Door) -> bool:
     """Whether a handshake comes to an end, whoever may be there: nothing is told to it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    with suppress(OSError), dial() as plain, context.wrap_socket(plain):
+    with suppress(OSError), door.dial() as plain, context.wrap_socket(plain):
         return True
     return False
 
 
-def _speaks_kafka_plainly(dial: Callable[[], socket.socket]) -> bool:
-    with suppress(OSError, _Closed), dial() as plain:
+def _speaks_kafka_plainly(door: _Door) -> bool:
+    with suppress(OSError, _Closed), door.dial() as plain:
         _greet(plain)
         return True
     return False
