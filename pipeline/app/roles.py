@@ -102,7 +102,7 @@ async def _unless(stop: asyncio.Event, site: Site, work: Awaitable[Topics]) -> T
 async def _topics(site: Site, queues: Sequence[str] = ()) -> Topics:
     patience = site.patience("kafka")
     return await asyncio.to_thread(
-        lambda: patience.insist(lambda: ensure_topics(site.bootstrap, site.settings.kafka, queues))
+        lambda: patience.insist(lambda: ensure_topics(site.brokers, site.settings.kafka, queues))
     )
 
 
@@ -111,7 +111,7 @@ async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     queues = queues_of(chain)
     if queues and await _unless(stop, site, _topics(site, queues)) is None:
         return
-    producer = Producer(site.bootstrap, client_id="groundswell-enrich")
+    producer = Producer(site.brokers, client_id="groundswell-enrich")
     prefix = site.settings.elasticsearch.prefix
     stage = EnrichStage(
         chain,
@@ -129,7 +129,7 @@ async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:
 def _remembered(site: Site, topics: Topics, partition: int) -> Newest:
     """What was published of the posts of a partition, by whoever had it before."""
     with site.busy("changes", f"reading the changes of partition {partition}"):
-        return load(site.bootstrap, topics, partition)
+        return load(site.brokers, topics, partition)
 
 
 def _gate(site: Site) -> Gate:
@@ -141,7 +141,7 @@ def _gate(site: Site) -> Gate:
 
 
 async def _index(site: Site, topics: Topics, stop: asyncio.Event) -> None:
-    producer = Producer(site.bootstrap, client_id="groundswell-index")
+    producer = Producer(site.brokers, client_id="groundswell-index")
     url = elasticsearch_url(site.settings, site.home)
     sink = elastic.build(site.settings.elasticsearch, url, site.settings.engine.bulk_bytes)
     marks = AuthorMarks(topics.authors.name, sink.authors)
@@ -155,13 +155,13 @@ async def _index(site: Site, topics: Topics, stop: asyncio.Event) -> None:
 
 def _restore(site: Site, topics: Topics, cases: Cases) -> int:
     with site.busy("cases", "bringing the cases back from their journal"):
-        return restore(site.bootstrap, topics, cases)
+        return restore(site.brokers, topics, cases)
 
 
 async def _directory(site: Site, topics: Topics, stop: asyncio.Event) -> None:
-    producer = Producer(site.bootstrap, client_id="groundswell-directory")
+    producer = Producer(site.brokers, client_id="groundswell-directory")
     builder = DirectoryBuilder(
-        site.bootstrap,
+        site.brokers,
         topics.customers.name,
         site.home / FOLDER,
         health=site.health,
@@ -210,7 +210,7 @@ def _relinker(
         prepare=store.prepare,
         before=lambda ids: customers_of(store.get(ids)),
         is_past=builder.is_past,
-        settling=lambda: Settling(site.bootstrap, settings, topics),
+        settling=lambda: Settling(site.brokers, settings, topics),
         posts=PostsReader(client, settings.elasticsearch.prefix),
         directory=DirectoryReader(site.home / FOLDER),
         producer=producer,
@@ -243,7 +243,7 @@ async def _work(  # noqa: PLR0913 - what a worker is made of
         Role(role, group(site.settings, role)),
         stages,
         settings=site.settings,
-        bootstrap=site.bootstrap,
+        brokers=site.brokers,
         state=site.health,
         home=site.home,
         in_hand=in_hand,
@@ -256,7 +256,7 @@ async def _work(  # noqa: PLR0913 - what a worker is made of
 
 
 async def _collect(site: Site, topics: Topics, stop: asyncio.Event) -> None:
-    producer = Producer(site.bootstrap, client_id="groundswell-collect")
+    producer = Producer(site.brokers, client_id="groundswell-collect")
     collectors = Collectors(site, topics, producer, CursorStore(site.home))
     try:
         await collectors.run(stop)

@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from pipeline.app import batch_driver
 from pipeline.app.batch_driver import BatchConsumer, RecordBatch
+from pipeline.app.brokers import Brokers
 from pipeline.app.health import Health
 from pipeline.app.watchdog import Limits, Watchdog
 from pipeline.core.errors import FatalError
@@ -66,7 +67,7 @@ class Worker:
         stages: Mapping[str, Stage],
         *,
         settings: Settings,
-        bootstrap: str,
+        brokers: Brokers,
         state: Health,
         home: Path,
         in_hand: Mapping[str, int] | None = None,
@@ -92,16 +93,16 @@ class Worker:
         self._watchdog = Watchdog(
             role.name, state, limits, end=lambda error: loop.call_soon_threadsafe(self._end, error)
         )
-        self._app = self._faust(bootstrap)
+        self._app = self._faust(brokers)
 
-    def _faust(self, bootstrap: str) -> faust.App:
+    def _faust(self, brokers: Brokers) -> faust.App:
         engine = self._settings.engine
         # Faust wants a folder for tables, of which there are none; it makes only the last part of the path.
         folder = self._home / "faust" / self._role.name
         folder.mkdir(parents=True, exist_ok=True)
         app = faust.App(
             self._role.group,
-            broker=";".join(f"kafka://{address}" for address in bootstrap.split(",")),
+            **brokers.for_faust(),
             datadir=str(folder),
             store="memory://",
             autodiscover=False,

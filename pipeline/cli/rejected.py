@@ -49,8 +49,8 @@ def run_list(args: argparse.Namespace) -> int:
     from pipeline.app.rejections import chosen, standing
     from pipeline.cli.output import write_rows
 
-    bootstrap, topics = _place(args)
-    entries = chosen(standing(bootstrap, topics), reason=args.reason, stage=args.stage)
+    brokers, topics = _place(args)
+    entries = chosen(standing(brokers, topics), reason=args.reason, stage=args.stage)
     rows = [_row(entry) for entry in entries[: args.limit or None]]
     write_rows(rows, _COLUMNS, args.format, sys.stdout)
     return 0
@@ -61,8 +61,8 @@ def run_show(args: argparse.Namespace) -> int:
     from pipeline.app.rejections import chosen, standing
     from pipeline.cli.output import plain
 
-    bootstrap, topics = _place(args)
-    entries = chosen(standing(bootstrap, topics), ids=[args.id])
+    brokers, topics = _place(args)
+    entries = chosen(standing(brokers, topics), ids=[args.id])
     if len(entries) != 1:
         found = f"{len(entries)} rejections begin" if entries else "no rejection begins"
         raise ConfigError(f"{found} with `{args.id}`; see `groundswell rejected list`")
@@ -83,9 +83,9 @@ def run_export(args: argparse.Namespace) -> int:
     from pipeline.core.errors import RejectedError
     from pipeline.core.rejection import payload_of
 
-    bootstrap, topics = _place(args)
+    brokers, topics = _place(args)
     without = 0
-    for entry in chosen(standing(bootstrap, topics), reason=args.reason, stage=args.stage):
+    for entry in chosen(standing(brokers, topics), reason=args.reason, stage=args.stage):
         rejection = entry.rejection
         try:
             post: object = post_in(rejection)
@@ -117,8 +117,8 @@ def run_replay(args: argparse.Namespace) -> int:
 
     if not (args.ids or args.all or args.reason or args.stage or args.file):
         raise ConfigError("say which: an ID, --reason, --stage, --from FILE or --all")
-    bootstrap, topics = _place(args)
-    entries = chosen(standing(bootstrap, topics), ids=args.ids, reason=args.reason, stage=args.stage)
+    brokers, topics = _place(args)
+    entries = chosen(standing(brokers, topics), ids=args.ids, reason=args.reason, stage=args.stage)
     if args.ids and not entries:
         raise ConfigError(
             f"no rejection begins with `{'`, `'.join(args.ids)}`; see `groundswell rejected list`"
@@ -132,7 +132,7 @@ def run_replay(args: argparse.Namespace) -> int:
 
     if args.file:
         entries = list(mended(entries, _lines(args.file), stays))
-    producer = None if args.dry_run else Producer(bootstrap, client_id="groundswell-rejected")
+    producer = None if args.dry_run else Producer(brokers, client_id="groundswell-rejected")
     try:
         sent = retry(entries, topics, producer, lambda rejection, reason: stays(rejection.id, reason))
     finally:
@@ -151,14 +151,14 @@ def _lines(file: str) -> list[bytes]:
 
 def _place(args: argparse.Namespace):  # type: ignore[no-untyped-def]
     from pipeline.app import logs
-    from pipeline.app.configuration import home_for, kafka_bootstrap, settings_for
+    from pipeline.app.configuration import brokers_of, home_for, settings_for
     from pipeline.app.topics import admin_client, topics_of
 
     settings = settings_for(args)
     logs.set_up("warning")
-    bootstrap = kafka_bootstrap(settings, home_for(args))
-    admin_client(bootstrap).close()  # says in one sentence when Kafka is away
-    return bootstrap, topics_of(settings.kafka)
+    brokers = brokers_of(settings, home_for(args))
+    admin_client(brokers).close()  # says in one sentence when Kafka is away
+    return brokers, topics_of(settings.kafka)
 
 
 _COLUMNS = ("id", "stage", "reason", "error", "origin", "attempts", "first_at", "rejected_at")

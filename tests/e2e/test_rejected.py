@@ -18,7 +18,7 @@ AT = "2026-03-02T10:00:00Z"
 
 def send(installation: Installation, payloads: list[bytes]) -> None:
     """Into the posts topic, as somebody else's program would."""
-    producer = Producer({"bootstrap.servers": installation.kafka})
+    producer = Producer({"bootstrap.servers": str(installation.kafka)})
     for payload in payloads:
         producer.produce(topic_of(installation), payload, b"key")
     producer.flush()

@@ -29,6 +29,7 @@ WORKER = """
 import asyncio, sys, threading
 from pathlib import Path
 from pipeline.app import health, logs
+from pipeline.app.brokers import Brokers
 from pipeline.app.health import Health
 from pipeline.app.meters import Meters
 from pipeline.app.worker import Role, Worker
@@ -69,7 +70,7 @@ async def main():
     worker = Worker(
         Role("enrich", topic + "-group"), {topic: Stage()},
         settings=Settings(engine=EngineSettings(stall_seconds=2, stall_exit_seconds=5)),
-        bootstrap=bootstrap, state=state, home=Path(home),
+        brokers=Brokers(bootstrap), state=state, home=Path(home),
     )
     if how == "fetch":
         starving = asyncio.ensure_future(starve(worker))
@@ -90,7 +91,15 @@ def run_worker(
     topics = ensure_topics(installation.kafka, installation.settings.kafka)
 
     def run(how: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-c", WORKER, installation.kafka, topics.posts.name, str(tmp_path), how]
+        command = [
+            sys.executable,
+            "-c",
+            WORKER,
+            str(installation.kafka),
+            topics.posts.name,
+            str(tmp_path),
+            how,
+        ]
         with (tmp_path / "worker.log").open("ab") as log:
             started.append(subprocess.Popen(command, stdout=log, stderr=log))
         return started[-1]
@@ -202,7 +211,7 @@ def test_what_retention_took_away_is_told_and_work_goes_on(
     until(lambda: not any(lags(installation, topic).values()), why="it works")
     process.kill()
     process.wait()
-    producer = Producer({"bootstrap.servers": installation.kafka})
+    producer = Producer({"bootstrap.servers": str(installation.kafka)})
     for number in range(30):
         producer.produce(topic, b"%d" % number, b"key", partition=2)
     producer.flush()
