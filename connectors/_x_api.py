@@ -123,7 +123,7 @@ class Api:
         self._delete([rule for rule in stale if rule not in renamed])
         if missing or stale:
             log.info(
-                "the stream has %d rules of ours: %d new, %d gone", len(wanted), len(missing), len(stale)
+                "rules of ours at X: %d, of which %d are new; %d gone", len(wanted), len(missing), len(stale)
             )
 
     def _all_rules(self) -> Sequence[Rule]:

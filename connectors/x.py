@@ -84,23 +84,35 @@ class SETTINGS(Struct, frozen=True, forbid_unknown_fields=True):
         form("where X is asked", r"^https?://[^\s@?#]+\Z", "of the form https://host"),
     ] = HOSTS[1]
 
+    def __post_init__(self) -> None:
+        if not self.bearer_token:
+            raise ValueError(
+                "there is no bearer token: create an app in the X developer portal, put its bearer token into"
+                " a file, and name that in bearer_token_file"
+            )
+        if not self.rules:
+            raise ValueError("rules is empty: name in it what is to be read")
+        for tag, query in self.rules.items():
+            if not tag or len(tag) > 100 or not tag.isprintable() or not query.strip():
+                raise ValueError(
+                    f"rules has {tag[:100]!r}: a rule needs a name of at most 100 characters and a query"
+                )
+        if 0 < self.posts_per_month < _LEAST_PAGE:
+            raise ValueError(f"posts_per_month is below {_LEAST_PAGE}, the least that X gives at once")
+        try:
+            check_address(self.address, "address")
+            _bearer(self)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+
 
 def build(settings: SETTINGS) -> X:
-    """The connector; ConfigError for what cannot work. Asks nothing before the first read."""
-    if not settings.bearer_token:
-        raise ConfigError(
-            "there is no bearer token for X: create an app in the X developer portal, put its bearer token"
-            " into a file, and name that in bearer_token_file"
-        )
-    if not settings.rules:
-        raise ConfigError("there is no rule for X: name in `rules` what is to be read")
-    for tag, query in settings.rules.items():
-        if not tag or len(tag) > 100 or not tag.isprintable() or not query.strip():
-            raise ConfigError(
-                f"the rule {tag[:100]!r} needs a name of at most 100 characters and a query that is not empty"
-            )
-    check_address(settings.address, "address")
-    return X(settings, Bearer(settings.bearer_token, "bearer_token"))
+    """The connector. Asks nothing before the first read."""
+    return X(settings, _bearer(settings))
+
+
+def _bearer(settings: SETTINGS) -> Bearer:
+    return Bearer(settings.bearer_token, "the token in bearer_token_file")
 
 
 def parse(raw: bytes) -> Post | None:
