@@ -124,8 +124,8 @@ class Dialogue(Dialect):
         return refusal(429, problem, headers)
 
     def too_old(self, answer: Answer) -> Answer:
-        """The search says so; the stream knows no past."""
-        return answer if answer.form == "lines" else too_old(time.time() - _WEEK)
+        """The search says so; the stream and its rules know no past."""
+        return too_old(time.time() - _WEEK) if isinstance(answer.items, list) else answer
 
     def suspended(self, answer: Answer) -> Answer:
         """An app whose account may not read."""
@@ -209,7 +209,7 @@ class Platform:
 
     def _listed(self) -> Answer:
         body = {"data": list(self.rules.values()), "meta": {"result_count": len(self.rules)}}
-        return Answer(wrap=lambda _: json.dumps(body).encode(), aside=True)
+        return Answer(wrap=lambda _: json.dumps(body).encode())
 
     def _changed(self, change: Mapping[str, Any]) -> Answer:
         for one in change.get("delete", {}).get("ids", ()):
@@ -228,7 +228,7 @@ class Platform:
         if problems:
             body["errors"] = problems
         status = 400 if problems and not added else 201
-        return Answer(status=status, wrap=lambda _: json.dumps(body).encode(), aside=True)
+        return Answer(status=status, wrap=lambda _: json.dumps(body).encode())
 
 
 def sound(query: str) -> bool:

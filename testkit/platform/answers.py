@@ -55,8 +55,6 @@ class Answer(Struct, frozen=True, kw_only=True):
     What faults set: ``silent`` never answers; ``cut_after`` so many items breaks the wire within the next;
     ``keep_alives`` puts the form's own between all items; ``padding`` sends so many bytes of filler in
     place of an item.
-
-    ``aside`` is for answers to what comes before the posts (a token, a list of rules): no fault befalls them.
     """
 
     status: int = 200
@@ -70,7 +68,6 @@ class Answer(Struct, frozen=True, kw_only=True):
     keep_alives: bool = False
     gzip: bool = False
     padding: int = 0
-    aside: bool = False
 
 
 def listed(texts: list[bytes]) -> bytes:
