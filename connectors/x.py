@@ -101,18 +101,13 @@ class SETTINGS(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"posts_per_month is below {_LEAST_PAGE}, the least that X gives at once")
         try:
             check_address(self.address, "address")
-            _bearer(self)
         except ConfigError as error:
             raise ValueError(str(error)) from None
 
 
 def build(settings: SETTINGS) -> X:
-    """The connector. Asks nothing before the first read."""
-    return X(settings, _bearer(settings))
-
-
-def _bearer(settings: SETTINGS) -> Bearer:
-    return Bearer(settings.bearer_token, "the token in bearer_token_file")
+    """The connector; ConfigError for a token that is none. Asks nothing before the first read."""
+    return X(settings, Bearer(settings.bearer_token, "the token in bearer_token_file"))
 
 
 def parse(raw: bytes) -> Post | None:
