@@ -89,7 +89,8 @@ class Profiles:
         with self._changed:
             now = self._clock()
             missing = [did for did in asked if _ASKABLE.fullmatch(did) and not self._is_fresh(did, now)]
-            if missing and not self._busy and not self._closed and now >= self._rest_until:
+            stuck = self._busy and now - self._asked_at >= self._seconds
+            if missing and not stuck and not self._closed and now >= self._rest_until:
                 self._ask(missing)
             now = self._clock()
             return {did: self._known[did][1] for did in asked if self._is_fresh(did, now)}
@@ -157,6 +158,8 @@ class Profiles:
             return RetryableError(f"a look-up of profiles failed in an unforeseen way: {error!r}")
 
     def _take(self, dids: Sequence[str], found: Mapping[str, Profile] | GroundswellError) -> None:
+        if self._closed:
+            return
         if self._late:
             # It was told of already, and one that is always late is no better for answering.
             if not isinstance(found, GroundswellError):
