@@ -48,9 +48,12 @@ class Sieve:
         """
         if not self.narrows:
             return [post for _, post in told]
-        wanted = {event.did for event, post in told if self._wants(event, post)}
-        claimed = self._claimed(wanted)
-        passed = [*claimed, *(one for one in told if self._wants(*one) or self._concerns(one, wanted, taken))]
+        wants = [self._wants(event, post) for event, post in told]
+        authors = {event.did for (event, _), wanted in zip(told, wants, strict=True) if wanted}
+        passed = self._claimed(authors)
+        for one, wanted in zip(told, wants, strict=True):
+            if wanted or self._concerns(one, authors, taken):
+                passed.append(one)
         if taken is not None:
             live = [event for event, post in passed if not post.deleted]
             taken.note([(event.did, event.commit.rkey) for event in live if event.commit], now)

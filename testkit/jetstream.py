@@ -43,6 +43,10 @@ class Network:
         """An account is no longer active."""
         self.tell(author, {"kind": "account", "account": {"active": False, "status": status}})
 
+    def rest(self, seconds: float) -> None:
+        """Nothing happens for so long."""
+        self._moment += seconds
+
     def tell(self, author: int, event: dict[str, Any]) -> None:
         """An event of any kind."""
         self._moment += _BETWEEN

@@ -158,6 +158,7 @@ def test_a_service_that_is_always_late_is_left_alone_like_one_that_fails(
         for number in range(3):
             assert profiles.of([jetstream.did(number)]) == {}
             until(lambda: not profiles._busy, 10)
+            assert profiles._rest_until - clock.now == _profiles.FIRST_REST * 2**number, "told of twice"
             clock.now += _profiles.LONGEST_REST + 1
         assert len(server.asked) == 3
     assert len(caplog.records) == 1
