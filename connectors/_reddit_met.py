@@ -73,10 +73,9 @@ class Met:
 
     def settle(self) -> None:
         """The walk has come to its end."""
-        self._settled.update(self._fresh)
+        before = [pair for pair in self._settled.items() if pair[0] not in self._fresh]
+        self._settled = dict([*before, *self._fresh.items()][-_REMEMBERED:])
         self._fresh = {}
-        for name in list(self._settled)[: max(len(self._settled) - _REMEMBERED, 0)]:
-            del self._settled[name]
 
     def forget(self) -> None:
         """Nothing is sure of what was met."""

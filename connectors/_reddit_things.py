@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from pipeline.core.errors import RejectedError
-from pipeline.core.post import Author, Post
+from pipeline.core.post import Author, Post, without_lone_surrogates
 
 SITE = "https://www.reddit.com"
 
@@ -67,8 +67,8 @@ def number_of(name: str) -> int:
 def thing_of(raw: bytes) -> Thing | None:
     """One child of a listing; None where it is neither comment nor submission. Raises RejectedError."""
     try:
-        child = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        child = _loose(raw)
+    except (ValueError, RecursionError) as error:
         raise RejectedError(f"no thing of Reddit: {error}", "unreadable") from None
     kind, data = _dict(child).get("kind"), _dict(child).get("data")
     if not isinstance(kind, str) or not isinstance(data, dict):
@@ -92,10 +92,17 @@ def thing_of(raw: bytes) -> Thing | None:
 def name_in(raw: bytes) -> str:
     """The name of what may be no sound thing, empty where it has none."""
     try:
-        name = _dict(_dict(msgspec.json.decode(raw)).get("data")).get("name")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        name = _dict(_dict(_loose(raw)).get("data")).get("name")
+    except (ValueError, RecursionError):
         return ""
     return name if isinstance(name, str) and _NAME.fullmatch(name) else ""
+
+
+def _loose(raw: bytes) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return msgspec.json.decode(without_lone_surrogates(raw))
 
 
 def _text(kind: str, data: dict[str, Any]) -> str:

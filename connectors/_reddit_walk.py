@@ -21,6 +21,8 @@ LATE_SECONDS = 60.0
 """A thing may show in a listing so much later than another that was made after it."""
 
 _ANCHORS = 3
+# Pages may overlap, so that a thing is counted twice; somewhere there must be an end.
+_ENOUGH = 2 * LISTING
 
 
 class Entry(Struct, frozen=True):
@@ -84,7 +86,7 @@ def step(
     bottom = page[-max(len(page) // 4, 1) :]
     if all(_is_known(entry, walk, settled, begin) for entry in bottom):
         return _over(walk), None
-    if not more or walk.taken >= LISTING:
+    if not more or walk.taken >= _ENOUGH:
         return _ended(walk, begin)
     return walk, None
 
@@ -113,7 +115,7 @@ def _over(walk: Walk) -> Walk:
 def _ended(walk: Walk, begin: float) -> tuple[Walk, Gap | None]:
     """At the end of the listing."""
     reached = not walk.low or (
-        (number_of(walk.low) <= number_of(walk.known) or 0 < walk.low_at <= walk.known_at)
+        number_of(walk.low) <= number_of(walk.known)
         if walk.known
         else 0 < walk.low_at < begin or walk.taken < LISTING * 0.9
     )

@@ -35,6 +35,7 @@ from pipeline.core.wording import Phrase, phrase_of, wording_of
 log = logging.getLogger("groundswell.reddit")
 
 Listing = Literal["comments", "submissions"]
+_Job = Literal["comments", "submissions", "looks"]
 _PATHS: dict[Listing, str] = {"comments": "comments/", "submissions": "new"}
 
 # How often to see whether anything is to be looked at again.
@@ -45,7 +46,7 @@ _SHORTEST_REST = 0.05
 # Made by Reddit out of others; nobody's name.
 _EVERYTHING = {"all", "popular"}
 # Kinds of subreddits that nobody reads without an account that was let in.
-_CLOSED = {"private", "employees_only", "gold_only", "gold_restricted"}
+_CLOSED = {"private", "employees_only", "gold_only", "gold_restricted", "quarantined"}
 
 Subreddit = Annotated[
     str,
@@ -99,19 +100,21 @@ class SETTINGS(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     timeout_seconds: Annotated[float, Meta(gt=0, le=300, description="seconds to wait for an answer")] = 15.0
     login_url: Annotated[str, _address("where to sign in")] = "https://www.reddit.com"
     api_url: Annotated[str, _address("where to ask")] = "https://oauth.reddit.com"
-    folder: Annotated[
-        Path | None,
-        Meta(description="where to remember what was taken in; empty: in the installation's folder"),
-    ] = None
 
     def __post_init__(self) -> None:
         if not self.comments and not self.submissions:
             raise ValueError("comments and submissions are both off: nothing would be read")
 
 
+class _AtHome(SETTINGS, frozen=True, kw_only=True):
+    """``folder`` is the connector's own within an installation."""
+
+    folder: Path
+
+
 def at_home(settings: SETTINGS, folder: Path) -> SETTINGS:
     """The settings within an installation, which has a folder for what a connector remembers."""
-    return settings if settings.folder else structs.replace(settings, folder=folder)
+    return _AtHome(folder=folder, **structs.asdict(settings))
 
 
 def build(settings: SETTINGS) -> Reddit:
@@ -123,7 +126,10 @@ def build(settings: SETTINGS) -> Reddit:
         log.warning(
             "Reddit wants to know whom to turn to: set `user_agent`, as docs/connectors/reddit.md says"
         )
-    return Reddit(settings, [phrase_of(words) for words in settings.words])
+    memory = None
+    if isinstance(settings, _AtHome) and settings.recheck_hours > 0:
+        memory = Memory(settings.folder)
+    return Reddit(settings, [phrase_of(words) for words in settings.words], memory)
 
 
 def parse(raw: bytes) -> Post | None:
@@ -154,6 +160,7 @@ class Reddit:
         self,
         settings: SETTINGS,
         phrases: Sequence[Phrase],
+        memory: Memory | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -166,12 +173,12 @@ class Reddit:
             settings.client_id, settings.client_secret, called, settings.login_url, settings.api_url
         )
         self._api = Api(credentials, settings.timeout_seconds, clock)
-        remembers = settings.folder is not None and settings.recheck_hours > 0
-        self._memory = Memory(settings.folder) if remembers and settings.folder else None
+        self._memory = memory
         self._names = "+".join(settings.subreddits)
         self._listings: list[Listing] = [one for one in _PATHS if getattr(settings, one)]
-        self._due = dict.fromkeys(self._listings, -1.0)
-        self._look_due = -1.0
+        jobs: list[_Job] = [*self._listings, "looks"]
+        self._due = dict.fromkeys(jobs, -1.0)
+        self._served = dict.fromkeys(jobs, -1.0)
         self._met = {one: Met(self._path(one), self._wanted) for one in self._listings}
         self._unsaid: list[Change] = []
         self._began: float | None = None
@@ -195,6 +202,7 @@ class Reddit:
         job = self._job(place)
         if job is None:
             return self._answer(place, Page())
+        self._served[job] = self._clock()
         return self._look(place) if job == "looks" else self._turn_page(place, job)
 
     def close(self) -> None:
@@ -227,38 +235,29 @@ class Reddit:
             return
         remedy = f"see at {APPS} that the app is still there"
         found = self._api.listing("api/info/", {"sr_name": ",".join(asked)}, remedy)
-        kinds: dict[str, str] = {}
-        for raw in found.children:
-            data = msgspec.json.decode(raw).get("data", {})
-            kinds[str(data.get("display_name")).lower()] = str(data.get("subreddit_type"))
-        problems = [f"there is no r/{name}" for name in asked if name.lower() not in kinds]
-        problems += [
-            f"r/{name} is {kinds[name.lower()]}" for name in asked if kinds.get(name.lower()) in _CLOSED
-        ]
+        problems = _unreadable(asked, [bytes(raw) for raw in found.children])
         if problems:
             raise ConfigError(f"{', '.join(problems)}: mend `subreddits`, which must be open to everybody")
 
-    def _job(self, place: _Place) -> Listing | Literal["looks"] | None:
-        """What to do now; None while nothing is due."""
+    def _job(self, place: _Place) -> _Job | None:
+        """What to do now, the one whose turn is longest ago; None while nothing is due."""
         now = self._clock()
-        ready = [one for one in self._listings if place.walk(one).after or self._due[one] <= now]
-        if ready:
-            # The one that has waited longest, so that a burst in one listing does not hold up the other.
-            return min(ready, key=lambda one: self._due[one])
-        looks = self._memory is not None and self._look_due <= now and self._api.spare
-        return "looks" if looks else None
+        ready: list[_Job] = [one for one in self._listings if place.walk(one).after or self._due[one] <= now]
+        if self._memory is not None and self._due["looks"] <= now and self._api.spare:
+            ready.append("looks")
+        return min(ready, key=lambda job: self._served[job], default=None)
 
     def _answer(self, place: _Place, page: Page) -> Read:
+        self._cursor = msgspec.to_builtins(place)
         rest = 0.0
         if self._job(place) is None:
-            dues = list(self._due.values())
-            rest = max(min(dues) - self._clock(), _SHORTEST_REST)
-        self._cursor = msgspec.to_builtins(place)
+            now = self._clock()
+            rest = min((due - now for due in self._due.values() if due > now), default=_SHORTEST_REST)
         return Read(
             posts=page.posts,
             rejected=page.rejected,
             cursor=self._cursor,
-            wait=rest,
+            wait=max(rest, _SHORTEST_REST) if rest else 0.0,
             limits=self._api.limits,
         )
 
@@ -280,7 +279,9 @@ class Reddit:
             met.settle()
         if gap is not None:
             self._warn(listing, gap)
-        self._due[listing] = self._clock() + self._settings.poll_seconds
+        if not walk.after:
+            # From its start: a walk that was taken up again says nothing of what came since.
+            self._due[listing] = self._clock() + self._settings.poll_seconds
         return self._answer(structs.replace(place, **{listing: after}), page)
 
     def _remedy(self) -> str:
@@ -312,8 +313,7 @@ class Reddit:
         now = self._now()
         known = self._memory.due(now.timestamp(), _LOOKS)
         page = Page()
-        if len(known) < _LOOKS:
-            self._look_due = self._clock() + _LOOK_SECONDS
+        self._due["looks"] = self._clock() + (_LOOK_SECONDS if len(known) < _LOOKS else 0.0)
         if not known:
             return self._answer(place, page)
         found = self._api.listing("api/info/", {"id": ",".join(one.name for one in known)}, self._remedy())
@@ -347,6 +347,20 @@ class Reddit:
             return True
         text = wording_of(post.text)
         return any(phrase.is_in(text) for phrase in self._phrases)
+
+
+def _unreadable(names: Sequence[str], children: Sequence[bytes]) -> list[str]:
+    """What is wrong with each subreddit that not everybody can read, by what Reddit tells of them all."""
+    kinds: dict[str, str] = {}
+    for raw in children:
+        child = msgspec.json.decode(raw)
+        data = child.get("data") if isinstance(child, dict) else None
+        if isinstance(data, dict):
+            kind = "quarantined" if data.get("quarantine") is True else str(data.get("subreddit_type"))
+            kinds[str(data.get("display_name")).lower()] = kind
+    absent = [f"there is no r/{name}" for name in names if name.lower() not in kinds]
+    closed = [f"r/{name} is {kinds[name.lower()]}" for name in names if kinds.get(name.lower()) in _CLOSED]
+    return absent + closed
 
 
 def _in_words(seconds: float) -> str:

@@ -132,9 +132,9 @@ class Site:
     def _info(self, asked: Asked) -> Answer:
         if names := asked.last("sr_name"):
             found = [
-                {"kind": "t5", "data": {"display_name": one, "subreddit_type": self.subreddits[one]}}
-                for one in names.split(",")
-                if one in self.subreddits
+                {"kind": "t5", "data": {"display_name": one, "subreddit_type": kind}}
+                for one, kind in self.subreddits.items()
+                if one.lower() in names.lower().split(",")
             ]
             return self._told(_listed([json.dumps(one).encode() for one in found], None))
         wanted = asked.last("id").split(",")
