@@ -27,7 +27,7 @@ _HANDLE = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _GONE = re.compile(
     r"\[ ?(?:deleted|removed)(?: by (?:user|moderators?|reddit)\b[^\]]{0,80})? ?\]", re.IGNORECASE
 )
-_LINK = re.compile(r"https?://[^\s<>\[\]()\"`\\]+")
+_LINK = re.compile(r"https?://[^\s<>\[\]\"`\\]+")
 _ADDRESSED = re.compile(r"(?<![\w/.])/?u/([A-Za-z0-9_-]{3,20})\b")
 _BEHIND_A_LINK = ".,;:!?*_~'"
 _PICTURES = ("i.redd.it", "i.imgur.com")
@@ -231,7 +231,17 @@ def _pictures(data: dict[str, Any]) -> Iterator[str]:
 
 
 def _links_in(text: str) -> list[str]:
-    return [link.rstrip(_BEHIND_A_LINK) for link in _LINK.findall(text)]
+    return [_closed(link).rstrip(_BEHIND_A_LINK) for link in _LINK.findall(text)]
+
+
+def _closed(link: str) -> str:
+    """Up to a bracket that was opened before the link, as Markdown has it."""
+    depth = 0
+    for place, letter in enumerate(link):
+        depth += (letter == "(") - (letter == ")")
+        if depth < 0:
+            return link[:place]
+    return link
 
 
 def _is_link(value: Any) -> TypeGuard[str]:

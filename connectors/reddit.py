@@ -250,7 +250,8 @@ class Reddit:
     def _answer(self, place: _Place, page: Page) -> Read:
         self._cursor = msgspec.to_builtins(place)
         rest = 0.0
-        if self._job(place) is None:
+        # The runtime must come back before what a look found can be noted.
+        if self._job(place) is None and not self._unsaid:
             now = self._clock()
             rest = min((due - now for due in self._due.values() if due > now), default=_SHORTEST_REST)
         return Read(

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from connectors.reddit import build
 from pipeline.app.registry import build_connector
 from pipeline.core.errors import ConfigError, RetryableError
 from pipeline.core.post import Post
@@ -408,7 +407,3 @@ def test_a_live_polling_of_everything(world: World, file: str, off: str, count: 
             assert post.created_at is not None
             assert post.created_at.year == 2016
             assert post.deleted or (post.text and post.author.handle and post.url)
-
-
-def test_build_is_what_the_registry_calls() -> None:
-    assert build.__module__ == "connectors.reddit"
