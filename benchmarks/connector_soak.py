@@ -94,7 +94,7 @@ def soak(fixture: Fixture, stage: Stage, seconds: float, rate: int) -> int:
     """The platform's side; prints what came of it."""
     stage.tell(rate)
     call = [sys.executable, __file__, fixture.kind, "--table"]
-    table = {**stage.table, "batch": 200}
+    table = {**stage.table, "batch": 100}
     process = subprocess.Popen([*call, json.dumps(table)], stdout=subprocess.PIPE, text=True)
     heard = Heard(process)
     faults = cycle(fault for fault in FAULTS if fault.name not in fixture.exempt)

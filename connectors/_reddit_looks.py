@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from connectors._reddit_things import Thing, gone_post, post_of
+from connectors._reddit_things import Thing, gone_post
 from pipeline.core.post import Post
 
 FIRST_SECONDS = 600.0
@@ -56,20 +56,26 @@ def next_look(at: float, now: float, hours: float) -> float | None:
     return at + min(max(FIRST_SECONDS, age * _GROWTH), last)
 
 
-def looked_at(
-    known: Sequence[Known], shown: Mapping[str, Thing], now: datetime, hours: float
-) -> tuple[list[Post], list[Change]]:
-    """The edits and deletions that a look found, and what to make of each thing that it was for.
+class Shown(Struct):
+    """What Reddit showed: things and their posts by name, and the names of what was refused."""
 
-    Raises RejectedError where an edited thing names no author.
-    """
+    things: dict[str, tuple[Thing, Post]] = {}
+    refused: set[str] = set()
+
+
+def looked_at(
+    known: Sequence[Known], shown: Shown, now: datetime, hours: float
+) -> tuple[list[Post], list[Change]]:
+    """The edits and deletions that a look found, and what to make of each thing that it was for."""
     posts: list[Post] = []
     changes: list[Change] = []
     moment = now.timestamp()
-    believed = bool(shown) or len(known) == 1
+    believed = bool(shown.things) or len(known) == 1
     for one in known:
-        thing = shown.get(one.name)
-        if thing is None:
+        if one.name in shown.refused:
+            changes.append(Change(one, next_look(one.at, moment, hours)))
+            continue
+        if one.name not in shown.things:
             # Reddit leaves out what is gone for good, and now and then what is not: one miss says little.
             absent = replace(one, absent=one.absent + believed)
             if absent.absent >= 2:
@@ -78,12 +84,13 @@ def looked_at(
             else:
                 changes.append(Change(absent, moment + ABSENT_SECONDS))
             continue
+        thing, post = shown.things[one.name]
         if thing.gone:
-            posts.append(post_of(thing, now))
+            posts.append(post)
             changes.append(Change(one, None))
             continue
         if (thing.edited, thing.digest) != (one.edited, one.digest):
-            posts.append(post_of(thing, now))
+            posts.append(post)
         fresh = Known(one.name, one.at, thing.edited, thing.digest)
         changes.append(Change(fresh, next_look(one.at, moment, hours)))
     return posts, changes

@@ -19,10 +19,10 @@ import msgspec
 from msgspec import Meta, Struct, structs
 
 from connectors._reddit_api import APPS, Api, Credentials
-from connectors._reddit_looks import Change, Known, looked_at, next_look
+from connectors._reddit_looks import Change, Known, Shown, looked_at, next_look
 from connectors._reddit_memory import Memory
 from connectors._reddit_met import Met, Page
-from connectors._reddit_things import Thing, post_of, thing_of
+from connectors._reddit_things import name_in, post_of, thing_of
 from connectors._reddit_walk import Gap, Walk, step
 from connectors._session import check_address
 from pipeline.core.errors import ConfigError, RejectedError
@@ -52,7 +52,7 @@ Subreddit = Annotated[
     str,
     Meta(
         pattern=r"^(?:[A-Za-z0-9][A-Za-z0-9_]{1,23}|reddit\.com)\Z",
-        extra={"shape": "a name without r/, of letters, digits and _"},
+        extra={"shape": "without r/, of letters, digits and _"},
     ),
 ]
 
@@ -78,7 +78,7 @@ class SETTINGS(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         form(
             "what we call ourselves to Reddit; its rules want the name of an account to turn to",
             r"^[ -~]{0,300}\Z",
-            "plain ASCII text on one line",
+            "of plain ASCII on one line",
         ),
     ] = ""
     comments: Annotated[bool, Meta(description="read comments")] = True
@@ -319,7 +319,7 @@ class Reddit:
             return self._answer(place, page)
         found = self._api.listing("api/info/", {"id": ",".join(one.name for one in known)}, self._remedy())
         shown = self._shown([bytes(raw) for raw in found.children], page, now)
-        if not shown and len(known) > 1:
+        if not shown.things and len(known) > 1:
             log.warning(
                 "Reddit shows none of %d posts that it showed before: they are asked for again", len(known)
             )
@@ -330,17 +330,19 @@ class Reddit:
         self._unsaid = changes
         return self._answer(structs.replace(place, looks=place.looks + 1), page)
 
-    def _shown(self, children: Sequence[bytes], page: Page, now: datetime) -> dict[str, Thing]:
-        """The things by name; what is none is refused."""
-        shown: dict[str, Thing] = {}
+    def _shown(self, children: Sequence[bytes], page: Page, now: datetime) -> Shown:
+        shown = Shown()
         for raw in children:
             try:
                 thing = thing_of(raw)
                 if thing is not None:
-                    post_of(thing, now)
-                    shown[thing.name] = thing
+                    shown.things[thing.name] = thing, post_of(thing, now)
             except RejectedError as error:
-                page.rejected.append(reject(raw, error, stage="collect", origin="api/info", now=now))
+                name = name_in(raw)
+                shown.refused.add(name)
+                page.rejected.append(
+                    reject(raw, error, stage="collect", origin="api/info", now=now, identity=name.encode())
+                )
         return shown
 
     def _wanted(self, post: Post) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -23,6 +24,7 @@ from testkit.platform.exchanges import Player, read_exchanges
 from testkit.platform.faults import FAULTS
 from testkit.platform.server import PlatformServer
 from testkit.shared import shared_folder
+from testkit.waiting import until
 
 
 class World:
@@ -342,11 +344,26 @@ def test_a_cursor_of_another_source_is_refused(world: World) -> None:
         world.connect().read({"time_us": 5})
 
 
-def test_it_may_be_closed_from_another_thread_twice(world: World) -> None:
+def test_it_may_be_closed_while_another_thread_reads(world: World) -> None:
     connector = world.connect()
-    connector.read(None)
+    cursor = connector.read(None).cursor
+    world.server.spoil(next(one for one in FAULTS if one.name == "no answer"))
+    ended: list[BaseException | None] = []
+
+    def read() -> None:
+        try:
+            connector.read(cursor)
+            ended.append(None)
+        except RetryableError as error:
+            ended.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    until(lambda: bool(world.server.spoilt))
     connector.close()
     connector.close()
+    reader.join(10)
+    assert len(ended) == 1
 
 
 # ---- what Reddit really answered

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors._reddit_looks import Change, Known, looked_at, next_look
+from connectors._reddit_looks import Change, Known, Shown, looked_at, next_look
 from connectors._reddit_memory import Memory
 from connectors.reddit import SETTINGS, Reddit
 from pipeline.app.registry import build_connector
@@ -132,6 +132,23 @@ def test_what_is_not_shown_counts_as_deleted_the_second_time(past: Past) -> None
     past.later(minutes=2)
     (post,), cursor = catch_up(connector, cursor)
     assert (post.id, post.deleted) == (f"reddit:{fixture.name(1)}", True)
+
+
+def test_what_is_shown_and_cannot_be_read_is_refused_and_not_taken_for_gone(past: Past) -> None:
+    connector = past.connect()
+    _, cursor = catch_up(connector)
+    past.site.changed[fixture.name(1)] = {"body": 5}
+    past.later(minutes=11)
+    read = connector.read(connector.read(connector.read(cursor).cursor).cursor)
+    assert (list(read.posts), len(read.rejected)) == ([], 1)
+    cursor = read.cursor
+    for _ in range(3):
+        past.later(minutes=20)
+        posts, cursor = catch_up(connector, cursor)
+        assert posts == []
+    past.site.changed = {}
+    past.later(hours=3)
+    assert catch_up(connector, cursor)[0] == []
 
 
 def test_an_answer_that_shows_nothing_deletes_nothing(past: Past, caplog: pytest.LogCaptureFixture) -> None:
@@ -331,6 +348,6 @@ def test_looks_go_on_and_come_to_an_end(at: float, age: float, hours: float) -> 
 def test_a_look_that_was_for_one_thing_alone_is_believed() -> None:
     now = datetime.now(UTC)
     one = msgspec.structs.replace(known(1, now.timestamp() - 700), absent=1)
-    (post,), (change,) = looked_at([one], {}, now, 24)
+    (post,), (change,) = looked_at([one], Shown(), now, 24)
     assert post.deleted
     assert change.due is None
