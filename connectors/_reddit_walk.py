@@ -38,7 +38,7 @@ class Walk(Struct, frozen=True, omit_defaults=True):
     ``known`` is the newest thing of the last walk that came to its end, made at ``known_at``. While one is
     under way ``top`` is the newest that it has seen, ``low`` the oldest, ``taken`` their number, and
     ``after`` the last things of its last page, the last one first: one that is deleted meanwhile is no place
-    to go on from.
+    to go on from. ``again`` says that all of these were once lost and the walk begun anew from the top.
     """
 
     known: str = ""
@@ -49,6 +49,7 @@ class Walk(Struct, frozen=True, omit_defaults=True):
     low_at: float = 0.0
     taken: int = 0
     after: tuple[str, ...] = ()
+    again: bool = False
 
 
 class Gap(Struct, frozen=True):
@@ -59,17 +60,29 @@ class Gap(Struct, frozen=True):
     known_at: float
 
 
+class Step(Struct, frozen=True):
+    """Where a walk stands behind one more page. It is ``over`` when all down to what is known was taken, or
+    the listing has ended, with the ``gap`` where it ended too early. Else it goes on behind ``after``, or
+    from the top where there is none.
+    """
+
+    walk: Walk
+    over: bool = False
+    gap: Gap | None = None
+
+
 def step(
     walk: Walk, page: Sequence[Entry], more: bool, settled: Container[bytes | str], begin: float
-) -> tuple[Walk, Gap | None]:
-    """The walk behind one more page, and the gap where it found one. It is over where ``after`` is empty.
-
-    ``more`` is whether Reddit says that another page follows, ``settled`` are names that earlier walks have
-    taken, and nothing before ``begin`` is wanted.
+) -> Step:
+    """One page further. ``more`` is whether Reddit says that another follows, ``settled`` are names that
+    earlier walks have taken, and nothing before ``begin`` is wanted.
     """
     if not page:
         if len(walk.after) > 1:
-            return replace(walk, after=walk.after[1:]), None
+            return Step(replace(walk, after=walk.after[1:]))
+        if walk.after and not walk.again:
+            # The listing may have ended with a full page, or all that we could go on from was deleted.
+            return Step(Walk(known=walk.known, known_at=walk.known_at, again=True))
         return _ended(walk, begin)
     newest, oldest = max(page, key=_number), min(page, key=_number)
     if not walk.top or number_of(newest.name) > number_of(walk.top):
@@ -85,10 +98,10 @@ def step(
     # A quarter of the page must be known, for one thing alone may have come up late.
     bottom = page[-max(len(page) // 4, 1) :]
     if all(_is_known(entry, walk, settled, begin) for entry in bottom):
-        return _over(walk), None
+        return Step(_over(walk), over=True)
     if not more or walk.taken >= _ENOUGH:
         return _ended(walk, begin)
-    return walk, None
+    return Step(walk)
 
 
 def _number(entry: Entry) -> int:
@@ -112,7 +125,7 @@ def _over(walk: Walk) -> Walk:
     return Walk(known=known, known_at=walk.known_at)
 
 
-def _ended(walk: Walk, begin: float) -> tuple[Walk, Gap | None]:
+def _ended(walk: Walk, begin: float) -> Step:
     """At the end of the listing."""
     reached = not walk.low or (
         number_of(walk.low) <= number_of(walk.known)
@@ -120,4 +133,4 @@ def _ended(walk: Walk, begin: float) -> tuple[Walk, Gap | None]:
         else 0 < walk.low_at < begin or walk.taken < LISTING * 0.9
     )
     gap = None if reached else Gap(walk.taken, walk.low_at, walk.known_at or begin)
-    return _over(walk), gap
+    return Step(_over(walk), over=True, gap=gap)

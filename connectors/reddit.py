@@ -272,18 +272,18 @@ class Reddit:
             asked["after"] = walk.after[0]
         found = self._api.listing(self._path(listing), asked, self._remedy())
         page = met.sift([bytes(raw) for raw in found.children], place.begin, self._now())
-        after, gap = step(walk, page.entries, found.after is not None, met.settled, place.begin)
+        behind = step(walk, page.entries, found.after is not None, met.settled, place.begin)
         self._remember(page.known)
         # Nothing is noted before all of it is sure to be returned.
         met.note(page)
-        if not after.after:
+        if behind.over:
             met.settle()
-        if gap is not None:
-            self._warn(listing, gap)
+        if behind.gap is not None:
+            self._warn(listing, behind.gap)
         if not walk.after:
             # From its start: a walk that was taken up again says nothing of what came since.
             self._due[listing] = self._clock() + self._settings.poll_seconds
-        return self._answer(structs.replace(place, **{listing: after}), page)
+        return self._answer(structs.replace(place, **{listing: behind.walk}), page)
 
     def _remedy(self) -> str:
         names = ", ".join(f"r/{name}" for name in self._settings.subreddits)

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,8 @@ from pipeline.core.post import Post
 from pipeline.core.protocols import Connector, Cursor
 from testkit.connectors import reddit as fixture
 from testkit.platform.answers import Answer, Asked, Item
-from testkit.platform.exchanges import Player, read_exchanges
 from testkit.platform.faults import FAULTS
 from testkit.platform.server import PlatformServer
-from testkit.shared import shared_folder
 from testkit.waiting import until
 
 
@@ -364,63 +361,3 @@ def test_it_may_be_closed_while_another_thread_reads(world: World) -> None:
     connector.close()
     reader.join(10)
     assert len(ended) == 1
-
-
-# ---- what Reddit really answered
-
-
-def recorded(name: str) -> Path:
-    shared = shared_folder(Path(__file__))
-    if shared is None:
-        pytest.skip("the shared payloads are not there (GROUNDSWELL_SHARED)")
-    return shared / "data" / "payloads" / "reddit_praw" / name
-
-
-class Recorded:
-    """A recorded polling, with the token and the names that the records leave out."""
-
-    def __init__(self, file: str) -> None:
-        self.exchanges = read_exchanges(recorded(file))
-        self.player = Player(self.exchanges, ignored=("limit", "before", "after"))
-
-    def __call__(self, asked: Asked) -> Answer:
-        signing_in = asked.path == "/api/v1/access_token"
-        return fixture.Site(lambda: [], {})(asked) if signing_in else self.player(asked)
-
-    @property
-    def names(self) -> set[str]:
-        return {
-            child["data"]["name"]
-            for exchange in self.exchanges
-            for child in exchange.body["data"]["children"]
-        }
-
-
-@pytest.mark.parametrize(
-    ("file", "off", "count"),
-    [
-        ("TestSubredditStreams.test_comments.responses.jsonl.gz", "submissions", 417),
-        ("TestSubredditStreams.test_submissions.responses.jsonl", "comments", None),
-    ],
-)
-def test_a_live_polling_of_everything(world: World, file: str, off: str, count: int | None) -> None:
-    site = Recorded(file)
-    assert count in (None, len(site.names))
-    with PlatformServer(site) as server:
-        settings = {"subreddits": ["all"], off: False, "login_url": server.url, "api_url": server.url}
-        connector = world.connect(**settings)
-        begin = datetime(2016, 12, 1, tzinfo=UTC).timestamp()
-        cursor: Cursor | None = {"begin": begin}
-        got: dict[str, Post] = {}
-        for _ in range(4 * len(site.exchanges)):
-            read = connector.read(cursor)
-            assert not read.rejected
-            got.update((post.id, post) for post in read.posts)
-            cursor = read.cursor
-            time.sleep(0.051)
-        assert got.keys() == {f"reddit:{name}" for name in site.names}
-        assert not site.player.unknown
-        for post in got.values():
-            assert post.created_at is not None
-            assert post.created_at.year == 2016
-            assert post.deleted or (post.text and post.author.handle and post.url)

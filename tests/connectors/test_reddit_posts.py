@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,9 +14,14 @@ import msgspec
 import pytest
 
 from connectors.reddit import parse
+from pipeline.app.registry import build_connector
 from pipeline.core.errors import RejectedError
 from pipeline.core.post import NOBODY, Post, decode_post, encode_post
+from pipeline.core.protocols import Cursor
 from testkit.connectors import reddit as fixture
+from testkit.platform.answers import Answer, Asked
+from testkit.platform.exchanges import Player, read_exchanges
+from testkit.platform.server import PlatformServer
 from testkit.shared import shared_folder
 
 MOMENT = 1_783_175_888.0
@@ -158,6 +164,16 @@ def test_a_time_that_is_none_costs_the_time(told: Any) -> None:
     assert parse(json.dumps(fixture.comment(7, MOMENT, edited=told)).encode()).edited_at is None  # type: ignore[union-attr]
 
 
+# ---- what Reddit really answered
+
+
+def recorded() -> Path:
+    shared = shared_folder(Path(__file__))
+    if shared is None:
+        pytest.skip("the shared payloads are not there (GROUNDSWELL_SHARED)")
+    return shared / "data" / "payloads" / "reddit_praw"
+
+
 def _things(value: Any) -> Iterator[dict[str, Any]]:
     if isinstance(value, dict):
         if value.get("kind") in ("t1", "t3") and isinstance(value.get("data"), dict):
@@ -170,11 +186,8 @@ def _things(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def test_recorded_things() -> None:
-    shared = shared_folder(Path(__file__))
-    if shared is None:
-        pytest.skip("the shared payloads are not there (GROUNDSWELL_SHARED)")
     posts: dict[str, Post] = {}
-    for file in sorted((shared / "data" / "payloads" / "reddit_praw").glob("*.responses.jsonl*")):
+    for file in sorted(recorded().glob("*.responses.jsonl*")):
         raw = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
         for line in raw.splitlines():
             for thing in _things(json.loads(line)):
@@ -194,3 +207,60 @@ def test_recorded_things() -> None:
     assert any(post.media for post in live)
     assert sum(bool(post.urls) for post in live) > 200
     assert any(post.author.id.startswith("reddit:t2_") for post in live)
+
+
+class Recorded:
+    """A recorded polling, with the token and the names that the records leave out."""
+
+    def __init__(self, file: str) -> None:
+        self.exchanges = read_exchanges(recorded() / file)
+        self.player = Player(self.exchanges, ignored=("limit", "before", "after"))
+
+    def __call__(self, asked: Asked) -> Answer:
+        signing_in = asked.path == "/api/v1/access_token"
+        return fixture.Site(lambda: [], {})(asked) if signing_in else self.player(asked)
+
+    @property
+    def names(self) -> set[str]:
+        return {
+            child["data"]["name"]
+            for exchange in self.exchanges
+            for child in exchange.body["data"]["children"]
+        }
+
+
+@pytest.mark.parametrize(
+    ("file", "off", "count"),
+    [
+        ("TestSubredditStreams.test_comments.responses.jsonl.gz", "submissions", 417),
+        ("TestSubredditStreams.test_submissions.responses.jsonl", "comments", None),
+    ],
+)
+def test_a_live_polling_of_everything(file: str, off: str, count: int | None, tmp_path: Path) -> None:
+    site = Recorded(file)
+    assert count in (None, len(site.names))
+    with PlatformServer(site) as server:
+        (tmp_path / "secret").write_text(fixture.SECRET)
+        table = {
+            "kind": "reddit",
+            "client_secret_file": str(tmp_path / "secret"),
+            **fixture.table(server.url),
+        }
+        table |= {"subreddits": ["all"], "batch": 100, off: False}
+        connector = build_connector("mine", table, tmp_path)
+        begin = datetime(2016, 12, 1, tzinfo=UTC).timestamp()
+        cursor: Cursor | None = {"begin": begin}
+        got: dict[str, Post] = {}
+        for _ in range(4 * len(site.exchanges)):
+            read = connector.read(cursor)
+            assert not read.rejected
+            got.update((post.id, post) for post in read.posts)
+            cursor = read.cursor
+            time.sleep(0.051)
+        assert got.keys() == {f"reddit:{name}" for name in site.names}
+        assert not site.player.unknown
+        for post in got.values():
+            assert post.created_at is not None
+            assert post.created_at.year == 2016
+            assert post.deleted or (post.text and post.author.handle and post.url)
+        connector.close()
