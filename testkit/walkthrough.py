@@ -6,7 +6,7 @@ What stands behind the language of a fenced block, unseen on the rendered page, 
 ``sh not-run``     is left to the reader, for it needs what a test has not, or never ends
 ``python``         is run as a program; with a path it is a file
 ``text``           is what the block before it said: these lines in this order, ``…`` for what is left out
-any, with a path   is a file of that name
+any, with a path   is a file of that name; with a ``+`` behind the path, what comes next in that file
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from testkit.waiting import until
 
 COMMAND_SECONDS = 240
 NOT_RUN = "not-run"
-_BLOCK = re.compile(r"^```(\w+)(?: +([^\n]+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^(`{3,})(\w*)(?: +([^\n]+))?\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
 
 
 class Block(Struct, frozen=True):
@@ -62,7 +62,7 @@ def _is_whole(command: str) -> bool:
 def blocks_of(page: str) -> list[Block]:
     """The fenced blocks of a page of Markdown, from the top."""
     return [
-        Block(found[1], found[2] or "", found[3], page.count("\n", 0, found.start()) + 1)
+        Block(found[2], found[3] or "", found[4], page.count("\n", 0, found.start()) + 1)
         for found in _BLOCK.finditer(page)
     ]
 
@@ -150,10 +150,16 @@ class Shell:
             missing = lacking(text, self.said)
             assert missing is None, f"line {block.line}: nothing says {missing!r}, but:\n{self.said}"
         elif block.note:
-            self.path(block.note).parent.mkdir(parents=True, exist_ok=True)
-            self.path(block.note).write_text(text, encoding="utf-8")
+            self._write_file(block.note, text)
         elif block.language == "python":
             self.follow(Block("sh", "", f"python -c {shlex.quote(text)}", block.line))
+
+    def _write_file(self, note: str, text: str) -> None:
+        name, more = note.removesuffix(" +"), note.endswith(" +")
+        file = self.path(name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        before = file.read_text(encoding="utf-8") + "\n\n" if more else ""
+        file.write_text(before + text, encoding="utf-8")
 
     def path(self, name: str) -> Path:
         """Where a file lies that the page names: from the shell's folder, ``~`` is the home."""
