@@ -25,7 +25,7 @@ from msgspec import Struct
 
 from testkit.waiting import until
 
-COMMAND_SECONDS = 240
+COMMAND_SECONDS = 480
 NOT_RUN = "not-run"
 _BLOCK = re.compile(r"^(`{3,})(\w*)(?: +([^\n]+))?\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
 
