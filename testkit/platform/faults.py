@@ -67,13 +67,17 @@ class Dialect:
 
 
 class Fault(Struct, frozen=True):
-    """``bend`` gets the healthy answer and the dialect; ``elsewhere`` is an address that nobody may ask."""
+    """``bend`` gets the healthy answer and the dialect; ``elsewhere`` is an address that nobody may ask.
+
+    One ``of_items`` waits for an answer that has some: a token has none, and would be no trial.
+    """
 
     name: str
     duty: Duty
     bend: Callable[[Answer, Dialect], Answer]
     resets: bool = False
     redirects: bool = False
+    of_items: bool = False
 
 
 def status(code: int) -> Callable[[Answer, Dialect], Answer]:
@@ -170,13 +174,13 @@ FAULTS: tuple[Fault, ...] = (
     Fault("body of 100 MB", "recover", _keeping(padding=HUGE)),
     Fault("cut within an item", "recover", _keeping(cut_after=2)),
     Fault("keep-alives", "recover", _keeping(keep_alives=True)),
-    Fault("duplicates", "recover", _with_items(_twice)),
-    Fault("out of order", "recover", _with_items(_shuffled)),
+    Fault("duplicates", "recover", _with_items(_twice), of_items=True),
+    Fault("out of order", "recover", _with_items(_shuffled), of_items=True),
     Fault("cursor too old", "recover", lambda answer, dialect: dialect.too_old(answer)),
     Fault("clock a day ahead", "recover", lambda answer, dialect: dialect.off_clock(answer, DAY)),
     Fault("clock a day behind", "recover", lambda answer, dialect: dialect.off_clock(answer, -DAY)),
     Fault("gzip", "recover", _keeping(gzip=True)),
-    Fault("unknown fields", "recover", _with_items(_extended)),
-    Fault("missing field", "reject", _spoiled(MISSING)),
-    Fault("mistyped field", "reject", _spoiled([1, {"a": None}])),
+    Fault("unknown fields", "recover", _with_items(_extended), of_items=True),
+    Fault("missing field", "reject", _spoiled(MISSING), of_items=True),
+    Fault("mistyped field", "reject", _spoiled([1, {"a": None}]), of_items=True),
 )
