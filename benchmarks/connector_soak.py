@@ -95,7 +95,7 @@ def soak(fixture: Fixture, stage: Stage, home: Path, seconds: float, rate: int) 
     """The platform's side; prints what came of it."""
     stage.tell(rate)
     call = [sys.executable, __file__, fixture.kind, "--home", str(home), "--table"]
-    table = {**stage.table, "batch": 200}
+    table = {**stage.table, "batch": 100}
     process = subprocess.Popen([*call, json.dumps(table)], stdout=subprocess.PIPE, text=True)
     heard = Heard(process)
     faults = cycle(fault for fault in FAULTS if fault.name not in fixture.exempt)

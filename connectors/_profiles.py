@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from connectors._refusal import refused
 from connectors._session import Session
 from pipeline.core.errors import ConfigError, GroundswellError, RetryableError
 
@@ -35,6 +36,8 @@ MAX_KEPT = 20_000
 FIRST_REST = 5.0
 LONGEST_REST = 300.0
 
+_WHO = "the service of profiles"
+_REMEDY = "name another in `profiles`, or empty it"
 _BURST_SECONDS = 1.0
 _LARGEST = 2 * 1024 * 1024
 _ASKABLE = re.compile(r"did:(?:plc|web):[A-Za-z0-9.%:-]{1,200}")
@@ -148,10 +151,10 @@ class Profiles:
     def _fetch(self, dids: Sequence[str]) -> Mapping[str, Profile] | GroundswellError:
         try:
             response = self._session.get(self._url, params={"actors": list(dids)})
-            refusal = self._session.last.refusal(
-                "the service of profiles", "name another in `profiles`, or empty it", datetime.now(UTC)
-            )
-            return refusal or profiles_in(response.content)
+            last = self._session.last
+            if last.status != 200:
+                return refused(last.status, last.headers, _WHO, _REMEDY, datetime.now(UTC))
+            return profiles_in(response.content)
         except GroundswellError as error:
             return error
         except Exception as error:  # whatever it is, it must not end the look-ups
