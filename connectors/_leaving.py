@@ -43,7 +43,10 @@ class Leaving:
     def heed(self, event: Event, at: int) -> None:
         """An event of any kind; ``at`` is the time to go by where it tells none."""
         account = event.account
-        if isinstance(account, dict) and account.get("active") is False and account.get("status") in GONE:
+        if event.kind != "account" or not isinstance(account, dict) or account.get("active") is not False:
+            return
+        # Whatever else stands there may be of any form.
+        if str(account.get("status")) in GONE:
             self._departures.setdefault(event.did, _Departure(event.time_us or at))
 
     def deletions(self, taken: Taken | None, at_most: int, now: datetime) -> list[Post]:

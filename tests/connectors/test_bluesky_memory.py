@@ -18,7 +18,9 @@ from connectors.bluesky import SETTINGS, Bluesky, at_home, build
 from pipeline.core.post import Post
 from testkit.connectors import bluesky as jetstream
 from testkit.jetstream import Network, key, post_id
+from testkit.platform.answers import Item
 from testkit.platform.staged import ServedStage
+from testkit.shared import shared_folder
 
 WORDS = ["parcel"]
 SECOND = 1_000_000
@@ -195,7 +197,7 @@ def test_an_account_that_ends_takes_its_posts_along_some_at_a_time(
     assert found == {post_id(1, rkey) for rkey in keys}
 
 
-@pytest.mark.parametrize("status", ["deactivated", "suspended", "throttled", None, 7])
+@pytest.mark.parametrize("status", ["deactivated", "suspended", "throttled", None, 7, [], {}])
 def test_an_account_that_may_come_back_keeps_its_posts(status: Any, network: Network, listen: Any) -> None:
     network.post(1, key(500))
     network.account(1, status)
@@ -229,6 +231,22 @@ def test_the_cursor_waits_before_an_account_until_all_is_told(network: Network, 
     assert told > 3
     assert got == {post_id(1, rkey) for rkey in keys}
     assert "told" not in cursor
+
+
+def test_production_events_are_sifted(stage: ServedStage, listen: Any, tmp_path: Path) -> None:
+    shared = shared_folder(Path(__file__))
+    if shared is None:
+        pytest.skip("the shared payloads are not there (GROUNDSWELL_SHARED)")
+    file = shared / "data" / "payloads" / "bluesky_jetstream" / "expected_v1.jsonl"
+    lines = [json.loads(line) for line in file.read_bytes().splitlines()]
+    for step, line in enumerate(lines):
+        stage.timeline.items.append(Item(data=line, at=time.time() - 300 + step / 10))
+    connector = listen(words=[], profiles="", memory=tmp_path / "other")
+    all_of_it = ids(read_all(connector)[0], deleted=False)
+    assert len(all_of_it) == 17
+    found, _ = read_all(listen(words=[], languages=["en"]))
+    assert 0 < len(found) < 17
+    assert {post.id for post in found} < set(all_of_it), "the one deletion is of an author not taken in"
 
 
 def test_nothing_is_written_where_nothing_is_new(network: Network, listen: Any, tmp_path: Path) -> None:
