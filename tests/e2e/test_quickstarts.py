@@ -16,21 +16,20 @@ from typing import Any
 import pytest
 
 import pipeline
-from pipeline.app.configuration import elasticsearch_url, kafka_bootstrap
 from pipeline.app.daemon import surroundings
 from pipeline.core.metrics import ALL
-from pipeline.core.settings import Settings
 from pipeline.embedded.home import cache
 from pipeline.embedded.ports import RANGE, is_free
-from pipeline.embedded.servers import stop
+from pipeline.embedded.servers import status, stop
 from testkit.connectors.bluesky import FIXTURE, event
 from testkit.platform.answers import Item
 from testkit.platform.staged import served_stage
 from testkit.walkthrough import Shell, blocks_of, put_on_path, shell
 
 DOCS = Path(__file__).parents[2] / "docs"
+# Where nobody says otherwise: of the roles, and of the servers.
 FIRST_PORT = 9640
-"""Of the roles, where nobody says otherwise."""
+PORTS = {"kafka": 9092, "elasticsearch": 9200}
 PRACTICE = "/tmp/groundswell-practice"
 POSTS = 12
 
@@ -72,8 +71,8 @@ def _elsewhere(folder: Path, home: Path, first: int) -> Callable[[str], str]:
 
     def alter(text: str) -> str:
         text = text.replace(PRACTICE, str(folder / "practice"))
-        text = text.replace("127.0.0.1:9092", kafka_bootstrap(Settings(), home))
-        text = text.replace("http://127.0.0.1:9200", elasticsearch_url(Settings(), home))
+        for server in filter(lambda one: one.port, status(home)):
+            text = text.replace(f"127.0.0.1:{PORTS[server.name]}", f"127.0.0.1:{server.port}")
         return re.sub(
             r"(127\.0\.0\.1:)(964[0-3])", lambda at: f"{at[1]}{int(at[2]) - FIRST_PORT + first}", text
         )
