@@ -7,11 +7,10 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,9 +20,8 @@ from pipeline.core.metrics import ALL
 from pipeline.embedded.home import cache
 from pipeline.embedded.ports import RANGE, is_free
 from pipeline.embedded.servers import status, stop
-from testkit.connectors.bluesky import FIXTURE, event
+from testkit.connectors.bluesky import BlueskyFixture, event, record, uri
 from testkit.platform.answers import Item
-from testkit.platform.staged import served_stage
 from testkit.walkthrough import Shell, blocks_of, put_on_path, shell
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -98,12 +96,19 @@ def test_the_page_holds(practice: Shell, who: str) -> None:
         practice.follow(block)
 
 
-def test_the_page_for_ops_holds() -> None:
-    with served_stage(_post, FIXTURE.answer, FIXTURE.table) as stage:
-        assert stage.server is not None
+class _Sky(BlueskyFixture):
+    """A Bluesky that says what the page's settings ask for; the true one a test cannot ask."""
+
+    def item(self, number: int, moment: float) -> Item:
+        data = event(number, moment, {**record(number, moment), "text": f"Larkwell is down, day {number}"})
+        return Item(id=f"bluesky:{uri(number)}", data=data, at=moment)
+
+
+def test_the_page_for_ops_holds(tmp_path: Path) -> None:
+    with _Sky().stage(tmp_path) as stage:
         stage.tell(POSTS)
-        # The page's Bluesky is the true one, which a test cannot ask.
-        here = {"GROUNDSWELL_CONNECTORS_SKY_HOSTS": stage.server.socket_url}
+        addresses = {"HOSTS": ",".join(stage.table["hosts"]), "PROFILES": stage.table.get("profiles")}
+        here = {f"GROUNDSWELL_CONNECTORS_SKY_{key}": text for key, text in addresses.items() if text}
         with reader("reader/groundswell", **here) as made:
             for block in blocks_of(page("ops")):
                 made.follow(block)
@@ -111,20 +116,7 @@ def test_the_page_for_ops_holds() -> None:
                     assert f"sky: {POSTS} posts would be sent" in made.said
                 if block.language == "sh" and "audit" in block.text:
                     assert re.search(r"^lost +0$", made.said, re.MULTILINE)
-            assert (made.path("posts.jsonl")).read_text().count("\n") == POSTS
-
-
-def _post(number: int, moment: float) -> Item:
-    """One that the page's settings ask for."""
-    plain = FIXTURE.item(0, moment)
-    record: dict[str, Any] = {
-        **plain.data["commit"]["record"],
-        "text": f"Larkwell is down again, day {number}",
-    }
-    data: Mapping[str, Any] = event(number, moment, record)
-    return Item(
-        id=f"bluesky:at://{data['did']}/{data['commit']['collection']}/{number}", data=data, at=moment
-    )
+            assert made.path("posts.jsonl").read_text().count("\n") == POSTS
 
 
 def test_the_metrics_to_watch_are_there() -> None:
