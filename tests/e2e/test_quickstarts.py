@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import sys
@@ -47,7 +48,9 @@ def reader(home: str, **environ: str) -> Iterator[Shell]:
     folder.chmod(0o711)
     (folder / "configs").symlink_to(Path(str(files("configs") / "brands.toml")).parent)
     programs = {"python": [sys.executable], "groundswell": [sys.executable, "-m", "pipeline.cli.main"]}
-    port = next(port for port in RANGE if all(is_free(port + role) for role in range(4)))
+    port = next(
+        port for port in random.sample(RANGE, len(RANGE)) if all(is_free(port + role) for role in range(4))
+    )
     own = {
         "PATH": put_on_path(folder / "bin", **programs),
         "PYTHONPATH": str(Path(str(pipeline.__file__)).parents[1]),
