@@ -362,6 +362,23 @@ def test_the_gap_is_looked_for_twice_and_then_left(stage: Stage, monkeypatch: py
     assert cursor["walks"]["late"]["since"] <= id_at(datetime.now(UTC) - timedelta(seconds=14))
 
 
+def test_pages_from_before_the_stream_are_no_look_for_what_it_missed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_x_live, "LATE_SECONDS", 1.0)
+    stage.timeline.tell(60)
+    cursor = stage.connector().read(None).cursor
+    assert cursor["walks"]["late"]["token"]
+    connector = stage.connector(mode="stream")
+
+    def looked_twice() -> bool:
+        nonlocal cursor
+        cursor = connector.read(cursor).cursor
+        return len([asked for asked in stage.asked(SEARCH) if not asked.last("next_token")]) == 3
+
+    until(looked_twice, 10, "the end of an older search counts as a look")
+
+
 def test_a_stream_that_ends_is_one_error_and_one_attempt(stage: Stage) -> None:
     streaming(stage, lambda: Answer(form="lines", items=[line(1), line(2)]))
     connector = stage.connector(mode="stream", fill_gaps=False)
