@@ -12,11 +12,11 @@ from hashlib import blake2b
 from typing import Any, Literal, TypeGuard
 from urllib.parse import urlsplit
 
-import msgspec
 from msgspec import Struct
 
+from connectors._loose import dict_of, read_json, rows_of, unique
 from pipeline.core.errors import RejectedError
-from pipeline.core.post import Author, Post, without_lone_surrogates
+from pipeline.core.post import Author, Post
 
 SITE = "https://www.reddit.com"
 
@@ -67,10 +67,10 @@ def number_of(name: str) -> int:
 def thing_of(raw: bytes) -> Thing | None:
     """One child of a listing; None where it is neither comment nor submission. Raises RejectedError."""
     try:
-        child = _loose(raw)
-    except (ValueError, RecursionError) as error:
+        child = read_json(raw)
+    except ValueError as error:
         raise RejectedError(f"no thing of Reddit: {error}", "unreadable") from None
-    kind, data = _dict(child).get("kind"), _dict(child).get("data")
+    kind, data = dict_of(child).get("kind"), dict_of(child).get("data")
     if not isinstance(kind, str) or not isinstance(data, dict):
         raise RejectedError("no thing of Reddit: kind or data is missing", "invalid")
     if kind not in ("t1", "t3"):
@@ -91,18 +91,16 @@ def thing_of(raw: bytes) -> Thing | None:
 
 def name_in(raw: bytes) -> str:
     """The name of what may be no sound thing, empty where it has none."""
-    try:
-        name = _dict(_dict(_loose(raw)).get("data")).get("name")
-    except (ValueError, RecursionError):
-        return ""
+    name = data_in(raw).get("name")
     return name if isinstance(name, str) and _NAME.fullmatch(name) else ""
 
 
-def _loose(raw: bytes) -> Any:
+def data_in(raw: bytes) -> dict[str, Any]:
+    """What a child of any kind says of itself, as far as it can be read."""
     try:
-        return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return msgspec.json.decode(without_lone_surrogates(raw))
+        return dict_of(dict_of(read_json(raw)).get("data"))
+    except ValueError:
+        return {}
 
 
 def _text(kind: str, data: dict[str, Any]) -> str:
@@ -146,9 +144,9 @@ def post_of(thing: Thing, now: datetime) -> Post:
         author=_author(data),
         in_reply_to=_reference(data.get("parent_id")) if thing.kind == "t1" else "",
         thread=_reference(data.get("link_id")) if thing.kind == "t1" else _id(thing.name),
-        mentions=_unique(_ADDRESSED.findall(thing.text)),
-        urls=_unique([*_links_in(thing.text), *links]),
-        media=_unique(media),
+        mentions=unique(_ADDRESSED.findall(thing.text)),
+        urls=unique([*_links_in(thing.text), *links]),
+        media=unique(media),
         metrics=_metrics(thing.kind, data),
     )
 
@@ -202,7 +200,7 @@ def _below(data: dict[str, Any]) -> tuple[list[str], list[str]]:
     """The links and the media of what a submission shows, or of pictures within a comment."""
     links, media = [], list(_pictures(data))
     for key in ("secure_media", "media"):
-        film = _dict(_dict(data.get(key)).get("reddit_video")).get("fallback_url")
+        film = dict_of(dict_of(data.get(key)).get("reddit_video")).get("fallback_url")
         media += [film] if _is_link(film) else []
     shown = data.get("url_overridden_by_dest") or data.get("url")
     if _is_link(shown) and data.get("is_self") is not True:
@@ -211,7 +209,7 @@ def _below(data: dict[str, Any]) -> tuple[list[str], list[str]]:
             media.append(shown)
         elif host != _FILMS and not media:
             links.append(shown)
-    for parent in map(_dict, _list(data.get("crosspost_parent_list"))[:1]):
+    for parent in rows_of(data.get("crosspost_parent_list"))[:1]:
         path = parent.get("permalink")
         links += [SITE + path] if isinstance(path, str) and path.startswith("/r/") else []
         of_parent = _below({**parent, "crosspost_parent_list": None})
@@ -221,10 +219,10 @@ def _below(data: dict[str, Any]) -> tuple[list[str], list[str]]:
 
 def _pictures(data: dict[str, Any]) -> Iterator[str]:
     """Of a gallery, in its order, or within a text."""
-    known = _dict(data.get("media_metadata"))
-    order = [_dict(item).get("media_id") for item in _list(_dict(data.get("gallery_data")).get("items"))]
+    known = dict_of(data.get("media_metadata"))
+    order = [row.get("media_id") for row in rows_of(dict_of(data.get("gallery_data")).get("items"))]
     for key in order or list(known):
-        source = _dict(_dict(known.get(key) if isinstance(key, str) else None).get("s"))
+        source = dict_of(dict_of(known.get(key) if isinstance(key, str) else None).get("s"))
         link = source.get("u") or source.get("gif") or source.get("mp4")
         if _is_link(link):
             yield link
@@ -253,18 +251,6 @@ def _host(link: str) -> str:
         return urlsplit(link).hostname or ""
     except ValueError:
         return ""
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _unique(values: list[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(values))
 
 
 def _seconds(value: Any) -> float:

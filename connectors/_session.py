@@ -7,9 +7,11 @@ the wire, so that the library that logs its headers never has it. Knows no platf
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from ipaddress import ip_address
 from typing import Any, NoReturn
@@ -18,10 +20,10 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 from msgspec import Struct
+from msgspec.structs import replace
 from requests.auth import AuthBase
 
-from connectors._refusal import refused
-from pipeline.core.errors import ConfigError, GroundswellError, RetryableError
+from pipeline.core.errors import ConfigError, RetryableError
 from pipeline.core.settings import MASK, Secret
 
 LARGEST_BODY = 16 * 1024 * 1024
@@ -30,14 +32,19 @@ _PIECE = 64 * 1024
 
 
 class Answered(Struct, frozen=True):
-    """What came before a body: the status and the headers."""
+    """What came before a body: the status and the headers; and the body where the status is a refusal."""
 
     status: int = 0
     headers: Mapping[str, str] = {}
+    body: bytes = b""
 
-    def refusal(self, who: str, remedy: str, now: datetime) -> GroundswellError | None:
-        """The error that its status is; None for one that brings something."""
-        return None if 200 <= self.status < 300 else refused(self.status, self.headers, who, remedy, now)
+    @property
+    def clock(self) -> datetime | None:
+        """The platform's own time when it answered; None where it does not say."""
+        with contextlib.suppress(ValueError, TypeError, IndexError):
+            moment = parsedate_to_datetime(self.headers.get("Date", ""))
+            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return None
 
 
 class Bearer(AuthBase):
@@ -91,17 +98,20 @@ class Session(requests.Session):
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
         """As the library asks, within the bounds."""
-        kept = bool(kwargs.get("stream"))
+        kept = bool(kwargs.get("stream"))  # asked for as a stream, which is left to the library
         kwargs |= {"timeout": self._timeout, "stream": True, "allow_redirects": False}
         self.last, self._open = Answered(), None
         try:
             response = super().request(method, self._placed(url), *args, **kwargs)
-            self.last = Answered(response.status_code, dict(response.headers))
-            if kept:
+            self.last = Answered(response.status_code, response.headers)
+            brings = 200 <= response.status_code < 300
+            if kept and brings:
                 self._open = response
                 response.iter_content = self._bounded(response)  # type: ignore[method-assign]
-            else:
-                self._take_in(response)
+                return response
+            self._take_in(response)
+            if not brings:
+                self.last = replace(self.last, body=response.content)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as fault:
             self._fail(fault)
         return response

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 import msgspec
@@ -74,10 +75,25 @@ class Fixture(Protocol):
         """The platform, for one test; ``folder`` is the test's own."""
 
 
-def fixture_of(kind: str) -> Fixture:
-    """The fixture of a connector; AssertionError that says what to add where there is none."""
+def fixture_of(name: str) -> Fixture:
+    """The fixture of a connector, by its kind, or that of one of its other modes, as in ``x stream``.
+
+    AssertionError that says what to add where there is none.
+    """
+    kind, _, mode = name.partition(" ")
+    module = _module_of(kind)
+    fixture: Fixture = module.MODES[mode] if mode else module.FIXTURE
+    return fixture
+
+
+def modes_of(kind: str) -> list[str]:
+    """The names of all fixtures of a connector: its kind, and one for each of its other ``MODES``."""
+    return [kind, *(f"{kind} {mode}" for mode in getattr(_module_of(kind), "MODES", ()))]
+
+
+def _module_of(kind: str) -> ModuleType:
     try:
-        module = import_module(f"testkit.connectors.{kind}")
+        return import_module(f"testkit.connectors.{kind}")
     except ModuleNotFoundError as error:
         if error.name != f"testkit.connectors.{kind}":
             raise
@@ -85,8 +101,6 @@ def fixture_of(kind: str) -> Fixture:
             f"connectors/{kind}.py has no fixture: add testkit/connectors/{kind}.py with a FIXTURE,"
             " as testkit/connectors/bluesky.py has"
         ) from None
-    fixture: Fixture = module.FIXTURE
-    return fixture
 
 
 class Drive:
