@@ -101,18 +101,13 @@ class SETTINGS(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"posts_per_month is below {_LEAST_PAGE}, the least that X gives at once")
         try:
             check_address(self.address, "address")
-            _bearer(self)
         except ConfigError as error:
             raise ValueError(str(error)) from None
 
 
 def build(settings: SETTINGS) -> X:
-    """The connector. Asks nothing before the first read."""
-    return X(settings, _bearer(settings))
-
-
-def _bearer(settings: SETTINGS) -> Bearer:
-    return Bearer(settings.bearer_token, "the token in bearer_token_file")
+    """The connector; ConfigError for a token that is none. Asks nothing before the first read."""
+    return X(settings, Bearer(settings.bearer_token, "the token in bearer_token_file"))
 
 
 def parse(raw: bytes) -> Post | None:
@@ -130,7 +125,7 @@ class Found(Struct, frozen=True):
 
 
 class X:
-    """A read is a page of the search for a rule, or what the stream told and a page of the gap before it."""
+    """A read is a page of the search for a rule, or what the stream has told since the last one."""
 
     def __init__(
         self,
@@ -148,6 +143,7 @@ class X:
         self._live = Live(lambda: self._stream(token), clock)
         self._synchronised = False
         self._looked = False
+        self._at: Cursor | None = None
         self._limits: Sequence[Limit] = ()
         # Kept, so that what is said while X does not answer is not passed over.
         self._start = id_at(now() - timedelta(hours=settings.since_hours))
@@ -159,7 +155,14 @@ class X:
             self._live.close()
             raise self._budget.used_up(WHO, "posts_per_month", self._now())
         walks = walks_of(cursor or {}, self._rules, self._start)
-        return self._search(walks) if self._settings.mode == "search" else self._listen(walks)
+        if self._settings.mode == "search":
+            return self._search(walks)
+        if cursor != self._at:
+            # What the stream told since that cursor is wanted again, and only a search can tell it.
+            self._live.close()
+        read = self._listen(walks)
+        self._at = read.cursor
+        return read
 
     def close(self) -> None:
         """Hangs up."""
