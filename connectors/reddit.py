@@ -48,7 +48,7 @@ _SHORTEST_REST = 0.05
 # Made by Reddit out of others; nobody's name.
 _EVERYTHING = {"all", "popular"}
 # Kinds of subreddits that nobody reads without an account that was let in.
-_CLOSED = {"private", "employees_only", "gold_only", "gold_restricted", "quarantined"}
+_CLOSED = {"private", "employees_only", "gold_only", "quarantined"}
 
 Subreddit = Annotated[
     str,

@@ -60,13 +60,14 @@ def test_an_outage_is_not_waited_out_to_the_end_of_the_limit(world: World) -> No
         with pytest.raises(RetryableError, match="status 503") as refused:
             connector.read(None)
         assert refused.value.retry_after is None
+        assert sum(asked.path.startswith("/r/") for asked in server.asked) == 1, "praw tries again by itself"
 
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
         (
-            {"subreddits": ["acme", "Hidden", "nowhere"]},
+            {"subreddits": ["Acme", "Hidden", "nowhere"]},
             "there is no r/nowhere, r/Hidden is private: mend `subreddits`",
         ),
         ({"client_id": "another-app"}, "(status 401): `client_id` and the secret do not fit: copy both anew"),
