@@ -104,10 +104,14 @@ def _module_of(kind: str) -> ModuleType:
 
 
 class Drive:
-    """A connector at work. ``got`` are the posts that count as sent, each with whether as a deletion."""
+    """A connector at work. ``got`` are the posts that count as sent, each with whether as a deletion.
 
-    def __init__(self, kind: str, table: Mapping[str, Any], cursor: Cursor | None = None) -> None:
+    ``home`` is an installation's folder, in which connectors that have a memory keep it; it outlives crashes.
+    """
+
+    def __init__(self, kind: str, table: Mapping[str, Any], home: Path, cursor: Cursor | None = None) -> None:
         self._table = {"kind": kind, **table}
+        self._home = home
         self.cursor = cursor
         self.got: dict[tuple[str, bool], Post] = {}
         self.rejected: list[Rejection] = []
@@ -118,7 +122,7 @@ class Drive:
         self.connector = self._build()
 
     def _build(self) -> Connector:
-        return build_connector("contract", self._table)
+        return build_connector("contract", self._table, self._home)
 
     def read(self) -> Read | None:
         """One read, taken as confirmed, or None where it failed."""
@@ -188,9 +192,11 @@ class Drive:
 
 
 @contextlib.contextmanager
-def driven(fixture: Fixture, stage: Stage, cursor: Cursor | None = None) -> Iterator[Drive]:
-    """A connector on a stage, closed at the end."""
-    drive = Drive(fixture.kind, stage.table, cursor)
+def driven(fixture: Fixture, stage: Stage, folder: Path, cursor: Cursor | None = None) -> Iterator[Drive]:
+    """A connector on a stage, closed at the end. ``folder`` is the test's own: whoever is driven on the same
+    stage again has the same home there, and so the memory of the one before.
+    """
+    drive = Drive(fixture.kind, stage.table, folder / "home", cursor)
     try:
         yield drive
     finally:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.app.configuration import kafka_bootstrap
+from pipeline.app.configuration import brokers_of
 from pipeline.app.health import Health
 from pipeline.app.patience import Patience
 from pipeline.core.settings import Settings
@@ -27,7 +29,7 @@ class Site:
         self.settings = settings
         self.home = home
         self.health = state
-        self.bootstrap = kafka_bootstrap(settings, home)
+        self.brokers = brokers_of(settings, home)
         self.ending = threading.Event()
         self._patience: list[Patience] = []
 
@@ -36,6 +38,15 @@ class Site:
         patience = Patience(part, self.health, log)
         self._patience.append(patience)
         return patience
+
+    @contextmanager
+    def busy(self, part: str, reason: str) -> Iterator[None]:
+        """Meanwhile the process is not ready, for this reason, and whoever waits for it does not stall."""
+        self.health.waits(part, reason)
+        try:
+            yield
+        finally:
+            self.health.works(part)
 
     def end(self) -> None:
         """Nobody waits any longer."""

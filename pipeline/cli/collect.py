@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     logs.set_up(settings.log.level, settings.log.format)
     if args.name not in settings.connectors:
         raise ConfigError(_unknown(args.name, sorted(settings.connectors)))
-    # A trial leaves no trace in what the connector remembers.
+    # A dry run must not make a connector remember what was never sent.
     home = None if args.dry_run else home_for(args)
     connector = build_connector(args.name, settings.connectors[args.name], home)
     cursors = CursorStore(home_for(args))
@@ -80,13 +80,13 @@ def _collect(
     stop: threading.Event,
 ) -> int:
     from pipeline.app.collect import Pump
-    from pipeline.app.configuration import home_for, kafka_bootstrap
+    from pipeline.app.configuration import brokers_of, home_for
     from pipeline.app.producer import Producer
     from pipeline.app.topics import ensure_topics
 
-    bootstrap = kafka_bootstrap(settings, home_for(args))
-    topics = ensure_topics(bootstrap, settings.kafka)
-    producer = Producer(bootstrap, client_id="groundswell-collect")
+    brokers = brokers_of(settings, home_for(args))
+    topics = ensure_topics(brokers, settings.kafka)
+    producer = Producer(brokers, client_id="groundswell-collect")
     pump = Pump(
         connector,
         producer,

@@ -39,6 +39,7 @@ class Dialect:
     reset_header: str = "Retry-After"
     needed: tuple[str | int, ...] = ("text",)
     """The path within an item's data of a field without which it is no post."""
+    too_old_status: int = 400
 
     def limited(self, seconds: int, now: float) -> Answer:
         """The answer to one request too many; ``now`` is the platform's clock."""
@@ -48,7 +49,7 @@ class Dialect:
     def too_old(self, answer: Answer) -> Answer:
         """The answer to a cursor that reaches behind what the platform still has."""
         del answer
-        return refusal(400, {"error": "the cursor is too old"})
+        return refusal(self.too_old_status, {"error": "the cursor is too old"})
 
     def suspended(self, answer: Answer) -> Answer:
         """The answer to an account that may no longer read."""

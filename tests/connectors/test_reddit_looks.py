@@ -27,7 +27,6 @@ from pipeline.core.post import Post
 from pipeline.core.protocols import Cursor
 from pipeline.core.settings import Secret
 from pipeline.core.version import version_of
-from testkit import connector_contract as contract
 from testkit.connectors import reddit as fixture
 from testkit.platform.faults import FAULTS
 from testkit.platform.server import PlatformServer
@@ -249,19 +248,6 @@ def test_without_a_home_nothing_is_remembered(past: Past, tmp_path: Path) -> Non
     catch_up(never)  # type: ignore[arg-type]
     never.close()
     assert not (tmp_path / "home" / "connectors" / "other").exists()
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_crashes_anywhere_lose_nothing_with_a_memory_too(
-    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from testkit import connector_drive
-
-    home = tmp_path / "home"
-    monkeypatch.setattr(connector_drive, "build_connector", lambda *args: build_connector(*args, home))
-    contract.check_crash_anywhere(fixture.FIXTURE, tmp_path, seed)
-    contract.check_cursor_is_never_ahead(fixture.FIXTURE, tmp_path)
-    assert list(home.rglob("taken.sqlite"))
 
 
 # ---- the memory
