@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from importlib.resources import files
 from typing import Any, ClassVar, cast
 from urllib.parse import urlsplit
@@ -25,6 +24,7 @@ from praw.config import Config
 from prawcore.rate_limit import RateLimiter
 from prawcore.sessions import FiniteRetryStrategy
 
+from connectors._loose import dict_of, read_json, text_of
 from connectors._refusal import refused
 from connectors._session import Session
 from pipeline.core.errors import ConfigError, GroundswellError, RetryableError
@@ -142,8 +142,8 @@ class Api:
         self._judged(lambda: self._reddit.request(method="GET", path=path, params=dict(params)), remedy)
         last = self._requestor.last
         try:
-            return msgspec.json.decode(last.content if last is not None else b"", type=_Listing).data
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            return _children_of(last.content if last is not None else b"")
+        except (ValueError, OverflowError, RecursionError) as error:
             raise RetryableError(f"{WHO}'s answer is no listing: {str(error)[:200]}") from None
 
     def close(self) -> None:
@@ -174,7 +174,7 @@ class Api:
             met = error.original_exception
             fault = met if isinstance(met, GroundswellError) else RetryableError(f"{WHO} cannot be reached")
         except prawcore.OAuthException as error:
-            fault = ConfigError(f"{WHO} does not let us in ({error.error}): {remedy}")
+            fault = ConfigError(f"{WHO} does not let us in ({str(error.error)[:60]}): {remedy}")
         except Exception as error:
             # praw fails in many ways at an answer without news; its status says what it is.
             fault = self._refusal(remedy) or RetryableError(
@@ -211,8 +211,9 @@ class Api:
             self._anew = self._clock() + (reset or 0.0)
         elif self._left is not None and self._over():
             self._left = None
-        if last.status_code == 200 and (date := _date(last.headers.get("Date", ""))):
-            skew = (date - datetime.now(UTC)).total_seconds()
+        clock = self._session.last.clock
+        if last.status_code == 200 and clock is not None:
+            skew = (clock - datetime.now(UTC)).total_seconds()
             self.skew = skew if 2 < abs(skew) < _LARGEST_SKEW else 0.0
 
 
@@ -240,13 +241,24 @@ def _client(credentials: Credentials, session: requests.Session) -> praw.Reddit:
     )
 
 
+def _children_of(body: bytes) -> Children:
+    """Raises ValueError, OverflowError, RecursionError."""
+    try:
+        return msgspec.json.decode(body, type=_Listing).data
+    except msgspec.ValidationError:
+        raise
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # One cut character must not cost the page.
+        return msgspec.json.decode(msgspec.json.encode(read_json(body)), type=_Listing).data
+
+
 def _reason(response: requests.Response) -> str:
     """Reddit's own word for a refusal: private, banned, quarantined."""
     try:
-        told = msgspec.json.decode(response.content, type=dict[str, Any]).get("reason")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        told = text_of(dict_of(read_json(response.content)).get("reason"))
+    except ValueError:
         return ""
-    return told if isinstance(told, str) and told.replace("_", "").isalpha() and len(told) < 40 else ""
+    return told if told.replace("_", "").isalpha() and len(told) < 40 else ""
 
 
 def _number(text: str | None) -> float | None:
@@ -255,11 +267,3 @@ def _number(text: str | None) -> float | None:
     except ValueError:
         return None
     return number if 0 <= number < 1e6 else None
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        found = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError):
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -115,7 +115,7 @@ class Memory:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     file = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
     try:
         file.execute("PRAGMA journal_mode = WAL")

@@ -12,12 +12,11 @@ from hashlib import blake2b
 from typing import Any, Literal, TypeGuard
 from urllib.parse import urlsplit
 
-import msgspec
 from msgspec import Struct
 
-from connectors._loose import dict_of, list_of, unique
+from connectors._loose import dict_of, read_json, rows_of, unique
 from pipeline.core.errors import RejectedError
-from pipeline.core.post import Author, Post, without_lone_surrogates
+from pipeline.core.post import Author, Post
 
 SITE = "https://www.reddit.com"
 
@@ -68,8 +67,8 @@ def number_of(name: str) -> int:
 def thing_of(raw: bytes) -> Thing | None:
     """One child of a listing; None where it is neither comment nor submission. Raises RejectedError."""
     try:
-        child = _loose(raw)
-    except (ValueError, RecursionError) as error:
+        child = read_json(raw)
+    except ValueError as error:
         raise RejectedError(f"no thing of Reddit: {error}", "unreadable") from None
     kind, data = dict_of(child).get("kind"), dict_of(child).get("data")
     if not isinstance(kind, str) or not isinstance(data, dict):
@@ -92,18 +91,16 @@ def thing_of(raw: bytes) -> Thing | None:
 
 def name_in(raw: bytes) -> str:
     """The name of what may be no sound thing, empty where it has none."""
-    try:
-        name = dict_of(dict_of(_loose(raw)).get("data")).get("name")
-    except (ValueError, RecursionError):
-        return ""
+    name = data_in(raw).get("name")
     return name if isinstance(name, str) and _NAME.fullmatch(name) else ""
 
 
-def _loose(raw: bytes) -> Any:
+def data_in(raw: bytes) -> dict[str, Any]:
+    """What a child of any kind says of itself, as far as it can be read."""
     try:
-        return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return msgspec.json.decode(without_lone_surrogates(raw))
+        return dict_of(dict_of(read_json(raw)).get("data"))
+    except ValueError:
+        return {}
 
 
 def _text(kind: str, data: dict[str, Any]) -> str:
@@ -212,7 +209,7 @@ def _below(data: dict[str, Any]) -> tuple[list[str], list[str]]:
             media.append(shown)
         elif host != _FILMS and not media:
             links.append(shown)
-    for parent in map(dict_of, list_of(data.get("crosspost_parent_list"))[:1]):
+    for parent in rows_of(data.get("crosspost_parent_list"))[:1]:
         path = parent.get("permalink")
         links += [SITE + path] if isinstance(path, str) and path.startswith("/r/") else []
         of_parent = _below({**parent, "crosspost_parent_list": None})
@@ -223,9 +220,7 @@ def _below(data: dict[str, Any]) -> tuple[list[str], list[str]]:
 def _pictures(data: dict[str, Any]) -> Iterator[str]:
     """Of a gallery, in its order, or within a text."""
     known = dict_of(data.get("media_metadata"))
-    order = [
-        dict_of(item).get("media_id") for item in list_of(dict_of(data.get("gallery_data")).get("items"))
-    ]
+    order = [row.get("media_id") for row in rows_of(dict_of(data.get("gallery_data")).get("items"))]
     for key in order or list(known):
         source = dict_of(dict_of(known.get(key) if isinstance(key, str) else None).get("s"))
         link = source.get("u") or source.get("gif") or source.get("mp4")

@@ -21,6 +21,7 @@ LATE_SECONDS = 60.0
 """A thing may show in a listing so much later than another that was made after it."""
 
 _ANCHORS = 3
+_TRIES = 2
 # Pages may overlap, so that a thing is counted twice; somewhere there must be an end.
 _ENOUGH = 2 * LISTING
 
@@ -38,7 +39,8 @@ class Walk(Struct, frozen=True, omit_defaults=True):
     ``known`` is the newest thing of the last walk that came to its end, made at ``known_at``. While one is
     under way ``top`` is the newest that it has seen, ``low`` the oldest, ``taken`` their number, and
     ``after`` the last things of its last page, the last one first: one that is deleted meanwhile is no place
-    to go on from. ``again`` says that all of these were once lost and the walk begun anew from the top.
+    to go on from. ``again`` counts how often all of these were lost, and the walk begun anew from the top,
+    since one came down further than to ``least``.
     """
 
     known: str = ""
@@ -49,7 +51,8 @@ class Walk(Struct, frozen=True, omit_defaults=True):
     low_at: float = 0.0
     taken: int = 0
     after: tuple[str, ...] = ()
-    again: bool = False
+    again: int = 0
+    least: str = ""
 
 
 class Gap(Struct, frozen=True):
@@ -80,10 +83,7 @@ def step(
     if not page:
         if len(walk.after) > 1:
             return Step(replace(walk, after=walk.after[1:]))
-        if walk.after and not walk.again:
-            # The listing may have ended with a full page, or all that we could go on from was deleted.
-            return Step(Walk(known=walk.known, known_at=walk.known_at, again=True))
-        return _ended(walk, begin)
+        return _lost(walk, begin)
     newest, oldest = max(page, key=_number), min(page, key=_number)
     if not walk.top or number_of(newest.name) > number_of(walk.top):
         walk = replace(walk, top=newest.name, top_at=newest.at)
@@ -116,6 +116,17 @@ def _is_known(entry: Entry, walk: Walk, settled: Container[bytes | str], begin: 
     if entry.at and entry.at < begin:
         return True
     return bool(walk.known) and _number(entry) <= number_of(walk.known)
+
+
+def _lost(walk: Walk, begin: float) -> Step:
+    """Nothing stands behind what there was to go on from: the listing has ended with a full page, or all of
+    that was deleted. Which of them it is shows the next time."""
+    further = bool(walk.low) and (not walk.least or number_of(walk.low) < number_of(walk.least))
+    again = 1 if further else walk.again + 1
+    if not walk.after or again > _TRIES:
+        return _ended(walk, begin)
+    least = walk.low if further else walk.least
+    return Step(Walk(known=walk.known, known_at=walk.known_at, again=again, least=least))
 
 
 def _over(walk: Walk) -> Walk:

