@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct
 
+from pipeline.app.brokers import Brokers
 from pipeline.app.log_reader import read_topic
 from pipeline.app.producer import Producer, Record
 from pipeline.app.topics import Topics
@@ -33,12 +34,12 @@ class Standing(Struct, frozen=True):
     offset: int
 
 
-def told(bootstrap: str, topics: Topics) -> Iterator[tuple[int, Rejection | Strike]]:
+def told(brokers: Brokers, topics: Topics) -> Iterator[tuple[int, Rejection | Strike]]:
     """Offset and content of every record of the rejected topic, those of an id in their order.
 
     Raises RetryableError when Kafka is away.
     """
-    for portion in read_topic(bootstrap, topics.rejected.name):
+    for portion in read_topic(brokers, topics.rejected.name):
         for record in portion:
             if record.value is None:
                 continue
@@ -46,11 +47,11 @@ def told(bootstrap: str, topics: Topics) -> Iterator[tuple[int, Rejection | Stri
             yield record.offset, decode_strike(record.value) if strike else decode_rejection(record.value)
 
 
-def standing(bootstrap: str, topics: Topics) -> list[Standing]:
+def standing(brokers: Brokers, topics: Topics) -> list[Standing]:
     """What is refused and not yet dealt with, oldest first."""
     found: dict[str, Standing] = {}
     struck: dict[str, int] = {}
-    for offset, entry in told(bootstrap, topics):
+    for offset, entry in told(brokers, topics):
         if isinstance(entry, Strike):
             struck[entry.id] = max(entry.offset, struck.get(entry.id, -1))
             continue

@@ -37,6 +37,7 @@ from pipeline.app.directory.stage import IN_HAND, DirectoryStage
 from pipeline.app.enrich_stage import EnrichStage
 from pipeline.app.health import Health
 from pipeline.app.index_stage import IndexStage
+from pipeline.app.kafka_rights import demand, needs
 from pipeline.app.meters import Meters
 from pipeline.app.producer import Producer
 from pipeline.app.registry import build_chain
@@ -100,9 +101,14 @@ async def _unless(stop: asyncio.Event, site: Site, work: Awaitable[Topics]) -> T
 
 async def _topics(site: Site, queues: Sequence[str] = ()) -> Topics:
     patience = site.patience("kafka")
-    return await asyncio.to_thread(
-        lambda: patience.insist(lambda: ensure_topics(site.bootstrap, site.settings.kafka, queues))
-    )
+    return await asyncio.to_thread(lambda: patience.insist(lambda: _prepared(site, queues)))
+
+
+def _prepared(site: Site, queues: Sequence[str]) -> Topics:
+    """The topics, with all rights that the role needs. Without one a client of Kafka only stands still."""
+    topics = ensure_topics(site.brokers, site.settings.kafka, queues)
+    demand(site.brokers, needs([site.health.role], topics, site.settings.kafka, queues))
+    return topics
 
 
 async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:
@@ -110,7 +116,7 @@ async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     queues = queues_of(chain)
     if queues and await _unless(stop, site, _topics(site, queues)) is None:
         return
-    producer = Producer(site.bootstrap, client_id="groundswell-enrich")
+    producer = Producer(site.brokers, client_id="groundswell-enrich")
     prefix = site.settings.elasticsearch.prefix
     stage = EnrichStage(
         chain,
@@ -118,7 +124,7 @@ async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:
         topics,
         prefix=prefix,
         clock=now,
-        load=lambda partition: load(site.bootstrap, topics, partition),
+        load=lambda partition: load(site.brokers, topics, partition),
         gate=_gate(site),
         patience=site.patience("kafka"),
     )
@@ -134,22 +140,22 @@ def _gate(site: Site) -> Gate:
 
 
 async def _index(site: Site, topics: Topics, stop: asyncio.Event) -> None:
-    producer = Producer(site.bootstrap, client_id="groundswell-index")
+    producer = Producer(site.brokers, client_id="groundswell-index")
     url = elasticsearch_url(site.settings, site.home)
     sink = elastic.build(site.settings.elasticsearch, url, site.settings.engine.bulk_bytes)
     marks = AuthorMarks(topics.authors.name, sink.authors)
     cases = Cases(sink.client, site.settings.elasticsearch)
     journal = journal_to(producer, topics)
-    keeper = CaseKeeper(cases, journal, lambda: restore(site.bootstrap, topics, cases))
+    keeper = CaseKeeper(cases, journal, lambda: restore(site.brokers, topics, cases))
     patience = site.patience("elasticsearch")
     stage = IndexStage(sink, producer, topics, now, patience, marks=marks, then=[keeper.follow])
     await _work(site, "index", {topics.events.name: stage}, producer, stop)
 
 
 async def _directory(site: Site, topics: Topics, stop: asyncio.Event) -> None:
-    producer = Producer(site.bootstrap, client_id="groundswell-directory")
+    producer = Producer(site.brokers, client_id="groundswell-directory")
     builder = DirectoryBuilder(
-        site.bootstrap,
+        site.brokers,
         topics.customers.name,
         site.home / FOLDER,
         health=site.health,
@@ -197,7 +203,7 @@ def _relinker(
         prepare=store.prepare,
         before=lambda ids: customers_of(store.get(ids)),
         is_past=builder.is_past,
-        settling=lambda: Settling(site.bootstrap, settings, topics),
+        settling=lambda: Settling(site.brokers, settings, topics),
         posts=PostsReader(client, settings.elasticsearch.prefix),
         directory=DirectoryReader(site.home / FOLDER),
         producer=producer,
@@ -229,7 +235,7 @@ async def _work(  # noqa: PLR0913 - what a worker is made of
         Role(role, group(site.settings, role)),
         stages,
         settings=site.settings,
-        bootstrap=site.bootstrap,
+        brokers=site.brokers,
         state=site.health,
         home=site.home,
         in_hand=in_hand,
@@ -241,7 +247,7 @@ async def _work(  # noqa: PLR0913 - what a worker is made of
 
 
 async def _collect(site: Site, topics: Topics, stop: asyncio.Event) -> None:
-    producer = Producer(site.bootstrap, client_id="groundswell-collect")
+    producer = Producer(site.brokers, client_id="groundswell-collect")
     collectors = Collectors(site, topics, producer, CursorStore(site.home))
     try:
         await collectors.run(stop)

@@ -7,7 +7,7 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.app.configuration import kafka_bootstrap
+from pipeline.app.configuration import brokers_of
 from pipeline.app.health import Health
 from pipeline.app.patience import Patience
 from pipeline.core.settings import Settings
@@ -27,7 +27,7 @@ class Site:
         self.settings = settings
         self.home = home
         self.health = state
-        self.bootstrap = kafka_bootstrap(settings, home)
+        self.brokers = brokers_of(settings, home)
         self.ending = threading.Event()
         self._patience: list[Patience] = []
 

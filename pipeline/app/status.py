@@ -15,6 +15,7 @@ import msgspec
 from elasticsearch import Elasticsearch
 from msgspec import Struct
 
+from pipeline.app.brokers import Brokers
 from pipeline.app.directory.gate import oldest
 from pipeline.app.health import ROLES, Presence, present
 from pipeline.app.offsets import Span, spans
@@ -44,19 +45,19 @@ class Counts(Struct, frozen=True):
     stubs: int
 
 
-def page(settings: Settings, home: Path, bootstrap: str, client: Elasticsearch, url: str) -> list[Row]:
+def page(settings: Settings, home: Path, brokers: Brokers, client: Elasticsearch, url: str) -> list[Row]:
     """All rows, top down along the way of a post. Takes about a second, for the rates."""
     rows = _embedded(home)
     topics = topics_of(settings.kafka)
-    progress = _progress(settings, bootstrap, topics)
-    rows.append(_kafka_row(bootstrap, progress))
+    progress = _progress(settings, brokers, topics)
+    rows.append(_kafka_row(brokers, progress))
     counts, elastic_row = _index(client, url, settings.elasticsearch.prefix)
     rows.append(elastic_row)
     rows += _roles(home, settings.http.host)
     rows += _customers(home, settings)
     if isinstance(progress, dict):
         time.sleep(1.0)
-        later = _progress(settings, bootstrap, topics)
+        later = _progress(settings, brokers, topics)
         rows += _lags(topics, progress)
         if isinstance(later, dict):
             rows += _rates(topics, progress, later)
@@ -67,7 +68,7 @@ def page(settings: Settings, home: Path, bootstrap: str, client: Elasticsearch, 
 Progress = dict[str, dict[int, Span]]
 
 
-def _progress(settings: Settings, bootstrap: str, topics: Topics) -> Progress | str:
+def _progress(settings: Settings, brokers: Brokers, topics: Topics) -> Progress | str:
     """Topic to partitions, each with what its reader has confirmed; a sentence where Kafka is away."""
     readers = {
         topics.posts.name: group(settings, "enrich"),
@@ -76,7 +77,7 @@ def _progress(settings: Settings, bootstrap: str, topics: Topics) -> Progress | 
         topics.rejected.name: None,
     }
     try:
-        admin = admin_client(bootstrap)
+        admin = admin_client(brokers)
         try:
             return {name: spans(admin, name, reader) for name, reader in readers.items()}
         finally:
@@ -95,10 +96,10 @@ def _embedded(home: Path) -> list[Row]:
     return rows
 
 
-def _kafka_row(bootstrap: str, progress: Progress | str) -> Row:
+def _kafka_row(brokers: Brokers, progress: Progress | str) -> Row:
     if isinstance(progress, str):
         return Row("server", "kafka", "away", progress)
-    return Row("server", "kafka", "answers", bootstrap)
+    return Row("server", "kafka", "answers", brokers.address)
 
 
 def _index(client: Elasticsearch, url: str, prefix: str) -> tuple[Counts | None, Row]:

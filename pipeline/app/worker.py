@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from pipeline.app import batch_driver
 from pipeline.app.batch_driver import BatchConsumer, RecordBatch
+from pipeline.app.brokers import Brokers
 from pipeline.app.health import Health
 from pipeline.core.errors import FatalError
 from pipeline.core.metrics import BATCH_SECONDS, IN_HAND, LAG, RECORDS_IN, RECORDS_OUT
@@ -60,7 +61,7 @@ class Worker:
         stages: Mapping[str, Stage],
         *,
         settings: Settings,
-        bootstrap: str,
+        brokers: Brokers,
         state: Health,
         home: Path,
         in_hand: Mapping[str, int] | None = None,
@@ -77,16 +78,16 @@ class Worker:
         self._slots = {topic: asyncio.Semaphore(bound) for topic, bound in bounds.items()}
         self._in_hand: set[asyncio.Task[None]] = set()
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._app = self._faust(bootstrap)
+        self._app = self._faust(brokers)
 
-    def _faust(self, bootstrap: str) -> faust.App:
+    def _faust(self, brokers: Brokers) -> faust.App:
         engine = self._settings.engine
         # Faust wants a folder for tables, of which there are none; it makes only the last part of the path.
         folder = self._home / "faust" / self._role.name
         folder.mkdir(parents=True, exist_ok=True)
         app = faust.App(
             self._role.group,
-            broker=";".join(f"kafka://{address}" for address in bootstrap.split(",")),
+            **brokers.for_faust(),
             datadir=str(folder),
             store="memory://",
             autodiscover=False,

@@ -40,8 +40,8 @@ def run_list(args: argparse.Namespace) -> int:
     from pipeline.app.rejections import chosen, standing
     from pipeline.cli.output import write_rows
 
-    bootstrap, topics = _place(args)
-    entries = chosen(standing(bootstrap, topics), reason=args.reason, stage=args.stage)
+    brokers, topics = _place(args)
+    entries = chosen(standing(brokers, topics), reason=args.reason, stage=args.stage)
     rows = [_row(entry.rejection, entry.attempts) for entry in entries[: args.limit or None]]
     write_rows(
         rows, ["id", "stage", "reason", "error", "origin", "attempts", "rejected_at"], args.format, sys.stdout
@@ -54,8 +54,8 @@ def run_show(args: argparse.Namespace) -> int:
     from pipeline.app.rejections import chosen, standing
     from pipeline.cli.output import plain
 
-    bootstrap, topics = _place(args)
-    entries = chosen(standing(bootstrap, topics), ids=[args.id])
+    brokers, topics = _place(args)
+    entries = chosen(standing(brokers, topics), ids=[args.id])
     if len(entries) != 1:
         found = f"{len(entries)} rejections begin" if entries else "no rejection begins"
         raise ConfigError(f"{found} with `{args.id}`; see `groundswell rejected list`")
@@ -74,8 +74,8 @@ def run_replay(args: argparse.Namespace) -> int:
 
     if not (args.ids or args.all or args.reason or args.stage):
         raise ConfigError("say which: an ID, --reason, --stage or --all")
-    bootstrap, topics = _place(args)
-    entries = chosen(standing(bootstrap, topics), ids=args.ids, reason=args.reason, stage=args.stage)
+    brokers, topics = _place(args)
+    entries = chosen(standing(brokers, topics), ids=args.ids, reason=args.reason, stage=args.stage)
     if args.ids and not entries:
         raise ConfigError(
             f"no rejection begins with `{'`, `'.join(args.ids)}`; see `groundswell rejected list`"
@@ -87,7 +87,7 @@ def run_replay(args: argparse.Namespace) -> int:
         stuck += 1
         print(f"{rejection.id} stays: {reason}", file=sys.stderr)
 
-    producer = Producer(bootstrap, client_id="groundswell-rejected")
+    producer = Producer(brokers, client_id="groundswell-rejected")
     try:
         sent = retry(entries, topics, producer, report)
     finally:
@@ -98,14 +98,14 @@ def run_replay(args: argparse.Namespace) -> int:
 
 def _place(args: argparse.Namespace):  # type: ignore[no-untyped-def]
     from pipeline.app import logs
-    from pipeline.app.configuration import home_for, kafka_bootstrap, settings_for
+    from pipeline.app.configuration import brokers_of, home_for, settings_for
     from pipeline.app.topics import admin_client, topics_of
 
     settings = settings_for(args)
     logs.set_up("warning")
-    bootstrap = kafka_bootstrap(settings, home_for(args))
-    admin_client(bootstrap).close()  # says in one sentence when Kafka is away
-    return bootstrap, topics_of(settings.kafka)
+    brokers = brokers_of(settings, home_for(args))
+    admin_client(brokers).close()  # says in one sentence when Kafka is away
+    return brokers, topics_of(settings.kafka)
 
 
 def _row(rejection: Rejection, attempts: int) -> Mapping[str, object]:

@@ -136,11 +136,67 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
             description="Hours after which a topic starts a new file; only closed files are compacted.",
         ),
     ] = 6
+    security_protocol: Annotated[
+        Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"],
+        Meta(
+            description="How the brokers are spoken to, in Kafka's own words: SSL is TLS, SASL is a sign-in"
+            " by name and password."
+        ),
+    ] = "PLAINTEXT"
+    ca_file: Annotated[
+        Path | None,
+        Meta(
+            description="Certificate (PEM) of the authority that the brokers' own must come from; empty means"
+            " the system's own authorities."
+        ),
+    ] = None
+    certificate_file: Annotated[
+        Path | None,
+        Meta(description="Our own certificate (PEM), where the brokers ask for one; goes with `key_file`."),
+    ] = None
+    key_file: Annotated[
+        Path | None, Meta(description="Private key (PEM, without a password) of `certificate_file`.")
+    ] = None
+    sasl_mechanism: Annotated[
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
+        Meta(description="How name and password are shown to the brokers, with SASL."),
+    ] = "SCRAM-SHA-512"
+    username: Annotated[str, Meta(description="Name to sign in with, with SASL.")] = ""
+    password: Annotated[Secret, Meta(description="The password of `username`.")] = Secret()
 
     def __post_init__(self) -> None:
         if self.rejected_days < self.posts_days:
             # The audit would miss the reason of a refusal whose input is still in the log.
             raise ValueError("rejected_days is below posts_days: keep what was refused at least as long")
+        if bool(self.certificate_file) != bool(self.key_file):
+            there, lacking = ("certificate_file", "key_file")[:: 1 if self.certificate_file else -1]
+            raise ValueError(f"{there} is set and {lacking} is not: set both or neither")
+        if not self.tls and (self.ca_file or self.certificate_file):
+            # Whoever names an authority believes that nobody listens in.
+            named = "ca_file" if self.ca_file else "certificate_file"
+            meant = "SASL_SSL" if self.sasl else "SSL"
+            raise ValueError(
+                f"{named} is set, but security_protocol {self.security_protocol} is without TLS: set {meant}"
+            )
+        if self.sasl and not (self.username and self.password):
+            lacking = "password" if self.username else "username"
+            raise ValueError(f"security_protocol {self.security_protocol} signs in by name: set {lacking}")
+        if not self.sasl and (self.username or self.password):
+            named = "username" if self.username else "password"
+            meant = "SASL_SSL" if self.tls else "SASL_SSL, or SASL_PLAINTEXT without TLS"
+            raise ValueError(
+                f"{named} is set, but security_protocol {self.security_protocol} signs nobody in: set {meant}"
+            )
+
+    @property
+    def tls(self) -> bool:
+        """Whether the connections are encrypted."""
+        return self.security_protocol in ("SSL", "SASL_SSL")
+
+    @property
+    def sasl(self) -> bool:
+        """Whether name and password are asked for."""
+        return self.security_protocol.startswith("SASL_")
 
 
 class ElasticsearchSettings(Struct, frozen=True, kw_only=True):
