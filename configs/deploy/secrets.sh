@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the passwords that docker-compose.yml and Kubernetes need, each in a file of its own, in ./secrets or
-# the folder given. What is there stays, so it may be run again.
+# Makes the passwords that docker-compose.yml needs, each in a file of its own, in ./secrets or the folder given.
+# What is there stays, so it may be run again: after a password was changed by hand, for one.
 #
 #   sh configs/deploy/secrets.sh
 set -eu
@@ -10,7 +10,7 @@ folder=${1:-secrets}
 mkdir -p "$folder"
 chmod 0700 "$folder"
 umask 0022
-for name in elastic_password groundswell_password; do
+for name in elastic_password groundswell_password kafka_password; do
   file=$folder/$name
   if [ -s "$file" ]; then
     echo "$file is there already"
@@ -21,3 +21,10 @@ for name in elastic_password groundswell_password; do
   mv "$file.new" "$file"
   echo "$file made"
 done
+# The same password once more, as Kafka reads it: who may come in, by name.
+cat > "$folder/kafka_users" <<END
+KafkaServer {
+  org.apache.kafka.common.security.plain.PlainLoginModule required
+  user_groundswell="$(cat "$folder/kafka_password")";
+};
+END

@@ -22,6 +22,9 @@ CONFIG = "/usr/share/elasticsearch/config/"
 """Where relative paths of Elasticsearch's settings start, in its image."""
 
 
+PROTOCOL, MECHANISM = "SASL_PLAINTEXT", "PLAIN"
+"""How whoever comes to Kafka signs in. Not encrypted: nothing of it leaves the machine."""
+
 RELIED = (
     "auto.create.topics.enable",
     "message.max.bytes",
@@ -99,6 +102,22 @@ def _kafka(service: Mapping[str, Any]) -> list[str]:
         found.append("kafka: programs on this machine are sent to a port that is not published")
     if kafka["KAFKA_LOG_DIRS"] not in {volume.split(":")[1] for volume in service["volumes"]}:
         found.append("kafka: keeps its data in no volume")
+    return found + _kafka_entrance(service)
+
+
+def _kafka_entrance(service: Mapping[str, Any]) -> list[str]:
+    """Whoever can reach a listener is asked for a password, and who may come in stands in a secret."""
+    kafka = service["environment"]
+    secured = dict(re.findall(r"(\w+):(\w+)", kafka["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"]))
+    found = []
+    for name, host in re.findall(r"(\w+)://([^,:]*)", kafka["KAFKA_LISTENERS"]):
+        if host != "localhost" and secured.get(name) != PROTOCOL:
+            found.append(f"kafka: {name} lets everybody in")
+    if kafka.get("KAFKA_SASL_ENABLED_MECHANISMS") != MECHANISM:
+        found.append(f"kafka: the mechanism is not {MECHANISM}")
+    users = re.search(r"login\.config=/run/secrets/(\w+)", kafka.get("KAFKA_OPTS", ""))
+    if users is None or users[1] not in service.get("secrets", ()):
+        found.append("kafka: who may come in stands in no secret of its own")
     return found
 
 
@@ -109,7 +128,7 @@ def _told(kafka: Mapping[str, str]) -> dict[str, str]:
 
 def properties_of(environ: Mapping[str, str]) -> dict[str, str]:
     """What the image makes of the variables: KAFKA_LOG_DIRS is `log.dirs`."""
-    no_properties = ("KAFKA_HEAP_OPTS", "KAFKA_OPTS")
+    no_properties = ("KAFKA_HEAP_OPTS", "KAFKA_OPTS")  # for Java, not for Kafka
     return {
         name.removeprefix("KAFKA_").lower().replace("_", "."): str(value)
         for name, value in environ.items()
@@ -136,6 +155,12 @@ def _addresses(services: Services) -> list[str]:
         environ = service.get("environment", {})
         if is_ours(service) and environ.get("GROUNDSWELL_KAFKA_BOOTSTRAP") != inner:
             found.append(f"{name}: kafka listens at {inner}")
+        signs_in = (
+            environ.get("GROUNDSWELL_KAFKA_SECURITY_PROTOCOL"),
+            environ.get("GROUNDSWELL_KAFKA_SASL_MECHANISM"),
+        )
+        if is_ours(service) and signs_in != (PROTOCOL, MECHANISM):
+            found.append(f"{name}: kafka wants {PROTOCOL} by {MECHANISM}")
         if environ.get("GROUNDSWELL_ELASTICSEARCH_URL", ELASTICSEARCH) != ELASTICSEARCH:
             found.append(f"{name}: elasticsearch listens at {ELASTICSEARCH}")
     return found

@@ -43,9 +43,11 @@ def test_the_passwords_are_those_that_compose_wants(tmp_path: Path) -> None:
     _secrets(folder)
     wanted = {Path(secret["file"]) for secret in COMPOSE["secrets"].values()}
     assert {Path("secrets", path.name) for path in folder.iterdir()} == wanted
-    made = [path.read_text(encoding="ascii") for path in folder.iterdir()]
-    assert len(set(made)) == len(made)
-    assert all(len(text) == 32 and text.isalnum() for text in made)
+    made = {path.name: path.read_text(encoding="ascii") for path in folder.iterdir()}
+    users = made.pop("kafka_users")
+    assert len(set(made.values())) == len(made)
+    assert all(len(text) == 32 and text.isalnum() for text in made.values())
+    assert f'user_groundswell="{made["kafka_password"]}";' in users
 
 
 def test_the_passwords_are_nobody_elses_and_stay(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ url=${ELASTICSEARCH_URL:-https://elasticsearch:9200}
 ca=${CA_FILE:-/authority/ca.crt}
 secrets=${SECRETS_FOLDER:-/run/secrets}
 role=${ROLE_FILE:-/setup/elasticsearch-role.json}
+admin=${ADMIN_NAME:-elastic}
 user=groundswell
 
 quoted() {
@@ -19,7 +20,7 @@ quoted() {
 put() {
   # By files, not by arguments: a list of processes shows those.
   curl --silent --show-error --fail-with-body --cacert "$ca" \
-    --config <(printf 'user = "elastic:%s\n' "$(quoted "$secrets/elastic_password" | cut -c2-)") \
+    --config <(printf 'user = "%s:%s\n' "$admin" "$(quoted "$secrets/elastic_password" | cut -c2-)") \
     --header 'Content-Type: application/json' --request PUT --data-binary "@$2" "$url/_security/$1"
 }
 
