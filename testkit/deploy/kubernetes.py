@@ -37,17 +37,21 @@ def read(folder: Path) -> list[Manifest]:
 
 
 def problems(
-    manifests: Sequence[Manifest], secret: Manifest, settings: Mapping[str, Path], image: str, scratch: Path
+    manifests: Sequence[Manifest],
+    secrets: Sequence[Manifest],
+    settings: Mapping[str, Path],
+    image: str,
+    scratch: Path,
 ) -> list[str]:
     """All that is wrong, as sentences.
 
-    ``secret`` is the example of the one that people make, ``settings`` are the files of the ConfigMap that
+    ``secrets`` are the examples of those that people make, ``settings`` are the files of the ConfigMap that
     they make, ``image`` is ours; ``scratch`` is for stand-ins of secrets and volumes.
     """
-    found = [problem for one in (*manifests, secret) for problem in _schema(one)]
+    found = [problem for one in (*manifests, *secrets) for problem in _schema(one)]
     if found:
         return found
-    places = {manifest["metadata"].get("namespace") for manifest in (*manifests[1:], secret)}
+    places = {manifest["metadata"].get("namespace") for manifest in (*manifests[1:], *secrets)}
     if places != {manifests[0]["metadata"]["name"]}:
         found.append(f"not all in one namespace: {sorted(map(str, places))}")
     found += _policies(manifests)
@@ -55,7 +59,7 @@ def problems(
         name = workload["metadata"]["name"]
         pod = workload["spec"]["template"]["spec"]
         found += [f"{name}: {problem}" for problem in [*_workload(workload), *_pod(pod, image)]]
-        for one in containers(workload, manifests, secret, settings, scratch):
+        for one in containers(workload, manifests, secrets, settings, scratch):
             found += container.problems(one)
         for part in pod["containers"]:
             found += [f"{part['name']}: {problem}" for problem in _container(part, image)]
@@ -82,11 +86,12 @@ def _schema_of(text: str) -> tuple[str, ...]:
 def containers(
     workload: Manifest,
     manifests: Sequence[Manifest],
-    secret: Manifest,
+    secrets: Sequence[Manifest],
     settings: Mapping[str, Path],
     scratch: Path,
 ) -> Iterator[Container]:
     """The containers of a workload with what they get; what is not there is nowhere."""
+    known = {one["metadata"]["name"]: one["stringData"] for one in secrets}
     maps = {one["metadata"]["name"]: one["data"] for one in manifests if one["kind"] == "ConfigMap"}
     pod = workload["spec"]["template"]["spec"]
     claims = {one["metadata"]["name"] for one in workload["spec"].get("volumeClaimTemplates", ())}
@@ -98,8 +103,8 @@ def containers(
             volume = volumes.get(mount["name"], {})
             if "configMap" in volume and volume["configMap"]["name"] == SETTINGS:
                 files[mount["mountPath"]] = _laid_out(scratch / "settings", settings)
-            elif "secret" in volume and volume["secret"]["secretName"] == secret["metadata"]["name"]:
-                files[mount["mountPath"]] = _laid_out(scratch / "secret", secret["stringData"])
+            elif "secret" in volume and (content := known.get(volume["secret"]["secretName"])):
+                files[mount["mountPath"]] = _laid_out(scratch / volume["name"], content)
             elif "emptyDir" in volume or mount["name"] in claims:
                 writable.append(mount["mountPath"])
         environ = {variable["name"]: variable["value"] for variable in part["env"]}

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
 from testkit.deploy import dockerfile
 from testkit.deploy import kubernetes as checks
@@ -15,7 +14,7 @@ from testkit.deploy.slips import Slip, read_slips
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "configs" / "deploy" / "kubernetes"
 MANIFESTS = checks.read(FOLDER)
-SECRET = yaml.safe_load((FOLDER / "examples" / "secret.yaml").read_text(encoding="utf-8"))
+SECRETS = checks.read(FOLDER / "examples")
 PAGE = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
 
 
@@ -35,7 +34,7 @@ def _image() -> str:
 
 
 def _problems(manifests: list[checks.Manifest], scratch: Path) -> list[str]:
-    return checks.problems(manifests, SECRET, _settings(), _image(), scratch)
+    return checks.problems(manifests, SECRETS, _settings(), _image(), scratch)
 
 
 def test_they_agree_with_their_schema_with_each_other_and_with_the_code(tmp_path: Path) -> None:
@@ -61,8 +60,9 @@ def test_the_example_of_the_secret_is_never_applied_with_the_rest() -> None:
     assert not [one for one in MANIFESTS if one["kind"] == "Secret"]
 
 
-def test_the_page_makes_the_secret_with_the_keys_that_are_mounted() -> None:
-    command = re.search(r"kubectl create secret generic (\S+)((?:[^\\\n]|\\\n)*)", PAGE)
+@pytest.mark.parametrize("secret", SECRETS, ids=lambda secret: secret["metadata"]["name"])
+def test_the_page_makes_every_secret_with_the_keys_that_are_mounted(secret: checks.Manifest) -> None:
+    name = secret["metadata"]["name"]
+    command = re.search(rf"kubectl create secret generic {name} ((?:[^\\\n]|\\\n)*)", PAGE)
     assert command
-    assert command[1] == SECRET["metadata"]["name"]
-    assert set(re.findall(r"--from-file=([\w.]+)=", command[2])) == set(SECRET["stringData"])
+    assert set(re.findall(r"--from-file=([\w.]+)=", command[1])) == set(secret["stringData"])

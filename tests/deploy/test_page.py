@@ -96,9 +96,14 @@ def test_every_section_that_is_linked_is_there() -> None:
 def test_the_variables_of_a_groundswell_beside_the_servers_are_settings(tmp_path: Path) -> None:
     variables = dict(re.findall(r"^export (\w+)=(\S+)$", PAGE, re.MULTILINE))
     (tmp_path / "password").write_text("a password", encoding="ascii")
-    secret = "GROUNDSWELL_ELASTICSEARCH_PASSWORD_FILE"
-    assert Path(variables[secret]) == Path(COMPOSE["secrets"]["groundswell_password"]["file"])
-    settings, wrong = settings_problems({**variables, secret: str(tmp_path / "password")}, None)
+    secrets = {name: path for name, path in variables.items() if name.endswith("PASSWORD_FILE")}
+    assert len(secrets) == 2
+    assert {Path(path) for path in secrets.values()} <= {
+        Path(secret["file"]) for secret in COMPOSE["secrets"].values()
+    }
+    settings, wrong = settings_problems(
+        {**variables, **dict.fromkeys(secrets, str(tmp_path / "password"))}, None
+    )
     assert wrong == []
     assert settings
     assert f"127.0.0.1:{settings.kafka.bootstrap.rpartition(':')[2]}" in SERVICES["kafka"]["ports"][0]

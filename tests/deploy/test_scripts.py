@@ -11,12 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.embedded.account import account_for
-from pipeline.embedded.artifacts import read_lock
-from pipeline.embedded.distributions import unpacked
-from pipeline.embedded.home import Layout
-from pipeline.embedded.start import choose_line
 from testkit.deploy.compose import made_by_certificates
+from testkit.deploy.image import image_programs, make_certificates
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "configs" / "deploy"
@@ -68,40 +64,19 @@ def test_the_passwords_are_never_committed() -> None:
         subprocess.run(["git", "check-ignore", "--quiet", secret["file"]], cwd=ROOT, check=True)
 
 
-def _certificates(tmp_path: Path, environ: dict[str, str]) -> None:
-    subprocess.run(
-        ["bash", str(DEPLOY / "elasticsearch" / "certificates.sh")],
-        env={
-            **environ,
-            "SERVER_FOLDER": str(tmp_path / "server"),
-            "AUTHORITY_FOLDER": str(tmp_path / "authority"),
-            "ELASTIC_PASSWORD_SECRET": str(tmp_path / "elastic_password"),
-            "SERVER_OWNER": f"{os.getuid()}:{os.getgid()}",
-        },
-        check=True,
-        capture_output=True,
-    )
-
-
 @pytest.fixture(scope="module")
 def programs(server_home: Path) -> dict[str, str]:
     """The environment of Elasticsearch's image as far as the script needs it: its programs in the path."""
     if shutil.which("unzip") is None:
         pytest.skip("needs the program unzip, which Elasticsearch's image has")
-    layout = Layout(server_home)
-    account = account_for(server_home)
-    line, java = choose_line(layout, None, account)
-    distribution = unpacked(read_lock()[f"elasticsearch-{line}"], layout, account)
-    return {"PATH": f"{distribution / 'bin'}:{os.environ['PATH']}", "ES_JAVA_HOME": str(java.home)}
+    return image_programs(server_home)
 
 
 def test_the_certificate_is_of_the_authority_and_of_the_service(
     tmp_path: Path, programs: dict[str, str]
 ) -> None:
-    (tmp_path / "server").mkdir()
-    (tmp_path / "authority").mkdir()
     (tmp_path / "elastic_password").write_text("one", encoding="ascii")
-    _certificates(tmp_path, programs)
+    make_certificates(DEPLOY, tmp_path, programs)
     server, authority = tmp_path / "server", tmp_path / "authority"
     made = made_by_certificates(ROOT)
     assert {path.name for path in server.iterdir()} == made["certificates"]
@@ -115,7 +90,7 @@ def test_the_certificate_is_of_the_authority_and_of_the_service(
 
     key = (server / "elasticsearch.key").read_bytes()
     (tmp_path / "elastic_password").write_text("two", encoding="ascii")
-    _certificates(tmp_path, programs)
+    make_certificates(DEPLOY, tmp_path, programs)
     assert (server / "elasticsearch.key").read_bytes() == key, "a repeat makes no other certificate"
     assert (server / "elastic_password").read_text(encoding="ascii") == "two"
 

@@ -21,12 +21,15 @@ from elasticsearch import Elasticsearch
 
 from pipeline.app.brokers import Brokers
 from pipeline.core.settings import ElasticsearchSettings, KafkaSettings, Secret
+from pipeline.embedded import elasticsearch as embedded_elasticsearch
 from pipeline.embedded import kafka as embedded_kafka
 from pipeline.embedded.account import create
 from pipeline.embedded.artifacts import read_lock
-from pipeline.embedded.distributions import jars
+from pipeline.embedded.distributions import jars, unpacked
 from pipeline.embedded.java import Search, choose
 from pipeline.embedded.ports import LOOPBACK, chooser
+from pipeline.embedded.start import choose_line
+from testkit.deploy.image import image_programs, make_certificates
 from testkit.deploy.servers import properties_of
 from testkit.platform.certificate import openssl
 from testkit.secured.authority import Authority
@@ -121,8 +124,80 @@ def test_kafka_knows_every_setting(brokers: dict[str, str]) -> None:
     broker = ConfigResource(ConfigResource.Type.BROKER, "1")
     known = next(iter(client.describe_configs([broker]).values())).result(20)
     given = properties_of(SERVICES["kafka"]["environment"])
-    assert [name for name in given if name not in known] == []
+    # It tells those that it does not know, too, but not their values, which may be secrets to somebody.
+    assert [name for name in given if name not in known or known[name].value is None] == []
     assert known["message.max.bytes"].value == given["message.max.bytes"]
+
+
+@pytest.fixture(scope="module")
+def composed(home: Path, secrets: Path) -> Iterator[tuple[Path, int]]:
+    """A true Elasticsearch with the settings of the compose file and what the script of certificates made:
+    the folder that stands for that of the image, and the port."""
+    if shutil.which("unzip") is None or shutil.which("curl") is None:
+        pytest.skip("needs the programs unzip and curl, which Elasticsearch's image has")
+    environ = SERVICES["elasticsearch"]["environment"]
+    programs = image_programs(home)
+    name = embedded_elasticsearch.NAME
+    layout, account = folders(home / "composed", name)
+    line, java = choose_line(layout, None, account)
+    distribution = unpacked(read_lock()[f"{name}-{line}"], layout, account)
+    conf = layout.conf(name)
+    shutil.copy(secrets / "elastic_password", home / "elastic_password")
+    make_certificates(DEPLOY, home, programs)
+    server = embedded_elasticsearch.Elasticsearch(distribution, java, layout, account, 512)
+    with chooser(home / "ports") as choice:
+        port, transport = choice.free(), choice.free()
+        launch = server.prepare(port, transport)
+        ours = (conf / "elasticsearch.yml").read_text(encoding="utf-8")
+        addresses = [one for one in ours.splitlines() if re.match(r"network|http\.port|transport|path", one)]
+        settings = [f"{key}: {value}" for key, value in environ.items() if "." in key]
+        with create(conf / "elasticsearch.yml", account) as file:
+            file.write("\n".join([*addresses, *settings]).encode())
+        (conf / "server").mkdir()
+        for made in (home / "server").iterdir():
+            with create(conf / "server" / made.name, account) as file:
+                file.write(made.read_bytes())
+        # What the image does with ELASTIC_PASSWORD_FILE.
+        path = environ["ELASTIC_PASSWORD_FILE"].replace("/usr/share/elasticsearch/config", str(conf))
+        keystore = {**programs, "ES_PATH_CONF": str(conf)}
+        for words, given in (
+            (["create"], b""),
+            (["add", "-x", "-f", "bootstrap.password"], Path(path).read_bytes()),
+        ):
+            subprocess.run(
+                ["elasticsearch-keystore", *words], env=keystore, input=given, check=True, capture_output=True
+            )
+        with (conf / "elasticsearch.keystore").open("rb") as made_keystore:
+            content = made_keystore.read()
+        with create(conf / "elasticsearch.keystore", account) as file:
+            file.write(content)
+        started = Started(layout, name, launch)
+    image = home / "image"
+    image.mkdir()
+    (image / "config").symlink_to(conf)
+    try:
+        started.wait(lambda: _checked(image, port) == 0)
+        yield image, port
+    finally:
+        started.end()
+
+
+def _checked(image: Path, port: int, change: tuple[str, str] = ("", "")) -> int:
+    """The status of the compose file's own health check, run as the engine would."""
+    kind, command = SERVICES["elasticsearch"]["healthcheck"]["test"]
+    assert kind == "CMD-SHELL"
+    command = command.replace("$$", "$").replace("localhost:9200", f"localhost:{port}")
+    return subprocess.run(
+        ["sh", "-c", command.replace(*change)], cwd=image, capture_output=True, check=False
+    ).returncode
+
+
+def test_elasticsearch_starts_with_the_certificate_and_is_found_well(composed: tuple[Path, int]) -> None:
+    image, port = composed
+    assert _checked(image, port) == 0
+    assert _checked(image, port, ("https:", "http:")) != 0
+    assert _checked(image, port, ("elastic:", "elastic:x")) != 0
+    assert _checked(image, port, ("--cacert config/server/ca.crt ", "")) != 0
 
 
 @pytest.fixture(scope="module")
