@@ -167,6 +167,8 @@ def _pod(pod: Manifest, image: str) -> list[str]:
         found.append(f"does not run as the image's user {user}")
     if security.get("seccompProfile") != {"type": "RuntimeDefault"} or pod["automountServiceAccountToken"]:
         found.append("has more rights than the namespace allows")
+    if pod.get("enableServiceLinks", True):
+        found.append("a Service may give it variables that are no settings, and it would not start")
     if pod["terminationGracePeriodSeconds"] < supervisor.STOP_SECONDS + 10:
         found.append("is killed before its roles had their time to end")
     return found

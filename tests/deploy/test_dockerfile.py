@@ -90,3 +90,11 @@ def test_compose_checks_health_with_what_the_image_has() -> None:
     for test in tests:
         assert test[:2] == ["CMD", "python"]
         assert test[2] in targets
+
+
+def test_the_home_that_is_mounted_is_the_one_that_the_user_owns() -> None:
+    """A volume takes its owner from what the image has at its place."""
+    home = checks.read(DOCKERFILE)[-1].environ["GROUNDSWELL_HOME"]
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    ours = [one for one in compose["services"].values() if one["image"].startswith("groundswell:")]
+    assert {one["environment"]["GROUNDSWELL_HOME"] for one in ours} == {home}
