@@ -104,8 +104,8 @@ def _topics_and_rights(admin: KafkaAdminClient, settings: Settings, count: int) 
     missing = kafka_rights.lacking(admin, needs, kafka.username)
     problems, made = _faults(admin, found, kafka)
     if kafka.replication > count:
-        few = f"{count} {'broker' if count == 1 else 'brokers'}"
-        problems.append(f"kafka.replication is {kafka.replication}, but there are {few}: set it to {count}")
+        few = "is 1 broker" if count == 1 else f"are {count} brokers"
+        problems.append(f"kafka.replication is {kafka.replication}, but there {few}: set it to {count}")
     there = sum(topic["error_code"] == _NONE for topic in found.values())
     detail = f"{there} there" + (f", {made} to be made at the first start" if made else "")
     return [
@@ -160,7 +160,7 @@ def _elasticsearch(settings: Settings, home: Path, clock: Callable[[], datetime]
     except GroundswellError as error:
         problem = str(error)
         if url.startswith("http:") and _is_https(url):
-            problem = f"Elasticsearch at {url} speaks https: set elasticsearch.url to https://…"
+            problem = f"Elasticsearch at {url} speaks https: set elasticsearch.url to https{url[4:]}"
         return [Looked("elasticsearch", url, "", (problem,))]
 
 

@@ -18,6 +18,8 @@ from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 from confluent_kafka.admin._scram import ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 from msgspec import Struct
 
+from pipeline.app.kafka_rights import needs
+from pipeline.app.topics import topics_of
 from pipeline.core.settings import KafkaSettings, Secret
 from pipeline.embedded import kafka
 from pipeline.embedded.account import create
@@ -36,6 +38,14 @@ _ITERATIONS = 4096
 
 Right = tuple[str, str, str]
 """Kind of resource (topic, group, cluster), beginning of its name, operation."""
+
+
+def rights_of(role: str, prefix: str, queues: Iterable[str] = ()) -> list[Right]:
+    """The least rights of a role, each on one topic or group."""
+    kafka = KafkaSettings(prefix=prefix)
+    wanted = needs([role], topics_of(kafka), kafka, queues)
+    topics = [("topic", name, operation) for name, held in wanted.topics.items() for operation in held]
+    return topics + [("group", name, operation) for name, held in wanted.groups.items() for operation in held]
 
 
 class SecuredKafka(Struct, frozen=True):
@@ -104,8 +114,11 @@ def _binding(name: str, right: Right) -> AclBinding:
 def _filter(name: str, one: AclBinding | None = None) -> AclBindingFilter:
     """All rights of a user, or a certain one."""
     if one is None:
-        everything = ResourceType.ANY, None, ResourcePatternType.ANY
-        return AclBindingFilter(*everything, f"User:{name}", None, AclOperation.ANY, AclPermissionType.ANY)
+        nothing: Any = None  # declared as text, and means any
+        return AclBindingFilter(
+            *(ResourceType.ANY, nothing, ResourcePatternType.ANY, f"User:{name}", nothing),
+            *(AclOperation.ANY, AclPermissionType.ANY),
+        )
     what = one.restype, one.name, one.resource_pattern_type
     return AclBindingFilter(*what, one.principal, "*", one.operation, _ALLOW)
 

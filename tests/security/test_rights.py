@@ -30,24 +30,16 @@ from sinks.elastic import client_for
 from sinks.store import Put, Store
 from testkit.secured.elasticsearch import PASSWORD as STANDING_PASSWORD
 from testkit.secured.elasticsearch import SecuredElasticsearch
-from testkit.secured.kafka import Right, SecuredKafka
+from testkit.secured.kafka import Right, SecuredKafka, rights_of
 
 Make = Callable[..., Brokers]
-
-
-def rights_of(prefix: str, roles: list[str], queues: list[str]) -> list[Right]:
-    """As ACLs, each on one topic or group alone."""
-    kafka = SecuredKafka({"SASL_SSL": ""}, "").settings(prefix, "x", "x")  # type: ignore[arg-type]
-    wanted = needs(roles, topics_of(kafka), kafka, queues)
-    found = [("topic", name, operation) for name, held in wanted.topics.items() for operation in held]
-    return found + [("group", name, operation) for name, held in wanted.groups.items() for operation in held]
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_missing_right_is_named_whatever_it_is(
     safe_kafka: SecuredKafka, brokers: Make, prefix: str, user: str, role: str
 ) -> None:
-    given = rights_of(prefix, [role], ["refunds"])
+    given = rights_of(role, prefix, ["refunds"])
     safe_kafka.allow(user, given)
     there = brokers()
     wanted = needs([role], topics_of(there.settings), there.settings, ["refunds"])
@@ -67,7 +59,7 @@ def test_a_missing_right_is_named_whatever_it_is(
 def test_a_role_waits_and_says_for_which_right(
     safe_kafka: SecuredKafka, brokers: Make, prefix: str, user: str
 ) -> None:
-    given = rights_of(prefix, ["enrich"], [])
+    given = rights_of("enrich", prefix)
     lost = ("topic", f"{prefix}.changes", "WRITE")
     safe_kafka.allow(user, [right for right in given if right != lost])
     there = brokers()
