@@ -7,15 +7,11 @@ says nothing at all, or waits for ever.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 
 from kafka.admin import KafkaAdminClient, MemberToRemove
-from kafka.errors import (
-    CoordinatorNotAvailableError,
-    GroupAuthorizationFailedError,
-    KafkaError,
-    TopicAuthorizationFailedError,
-)
+from kafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
 from msgspec import Struct
 
 from pipeline.app.brokers import Brokers
@@ -65,6 +61,9 @@ GROUPS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 
 MAKING = ("CREATE", "ALTER_CONFIGS")
 """What whoever makes the topics needs beside; where they stand as wanted, nobody."""
+
+
+_COORDINATOR_SECONDS = 10.0
 
 
 class Needs(Struct, frozen=True):
@@ -122,16 +121,18 @@ def demand(brokers: Brokers, needs: Needs) -> None:
 
 def _denied(admin: KafkaAdminClient, group: str, operation: str) -> bool:
     """Of groups that nobody has joined yet Kafka tells no rights; so it is asked for what does nothing."""
-    try:
-        if operation == "DESCRIBE":
-            admin.list_group_offsets(group)
-        else:
-            admin.remove_group_members(group, [MemberToRemove(member_id="groundswell-nobody")])
-    except (GroupAuthorizationFailedError, TopicAuthorizationFailedError):
-        return True
-    except CoordinatorNotAvailableError:
-        return False  # a broker that has had no group yet; it told no before it looked for one
-    except KafkaError as error:
-        if not error.retriable:
-            raise
-    return False
+    deadline = time.monotonic() + _COORDINATOR_SECONDS
+    while True:
+        try:
+            if operation == "DESCRIBE":
+                admin.list_group_offsets(group)
+            else:
+                admin.remove_group_members(group, [MemberToRemove(member_id="groundswell-nobody")])
+            return False
+        except GroupAuthorizationFailedError:
+            return True
+        except KafkaError as error:
+            # A fresh broker makes the topic of the groups only when it is first asked for one.
+            if not error.retriable or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
