@@ -7,6 +7,7 @@ import re
 import shutil
 import ssl
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -20,6 +21,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource
 from elasticsearch import Elasticsearch
 
 from pipeline.app.brokers import Brokers
+from pipeline.app.daemon import surroundings
 from pipeline.core.settings import ElasticsearchSettings, KafkaSettings, Secret
 from pipeline.embedded import elasticsearch as embedded_elasticsearch
 from pipeline.embedded import kafka as embedded_kafka
@@ -269,3 +271,36 @@ def test_the_script_of_accounts_fails_where_it_is_refused(
     done = _accounts(elastic, tmp_path)
     assert done.returncode != 0
     assert "401" in done.stderr
+
+
+def test_the_variables_of_compose_open_both_servers(
+    brokers: dict[str, str], elastic: SecuredElasticsearch, secrets: Path, tmp_path: Path
+) -> None:
+    """With the passwords of one script and the user of the other, `check` finds nothing wrong."""
+    made = {name: (secrets / name).read_bytes() for name in ("groundswell_password", "kafka_password")}
+    for name, content in {**made, "elastic_password": PASSWORD.encode()}.items():
+        (tmp_path / name).write_bytes(content)
+    assert _accounts(elastic, tmp_path).returncode == 0
+    there = {
+        "/run/secrets": str(tmp_path),
+        "/authority/ca.crt": str(elastic.authority),
+        "/etc/groundswell/groundswell.toml": os.devnull,
+        "/var/lib/groundswell": str(tmp_path),
+        "kafka:29092": brokers["29092"],
+        "https://elasticsearch:9200": elastic.url,
+    }
+    environ = dict(SERVICES["index"]["environment"])
+    for name, value in environ.items():
+        for inside, outside in there.items():
+            value = value.replace(inside, outside)
+        environ[name] = value
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.cli.main", "check", "--servers", "--format", "csv"],
+        env=surroundings(os.environ, **environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "wrong" not in done.stdout
+    assert {"kafka", "elasticsearch"} <= set(re.findall(r"[a-z]+", done.stdout))
