@@ -13,7 +13,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from pipeline.app.health import ROLES
-from pipeline.core.settings import HttpSettings
+from pipeline.core.settings import Settings
 from testkit.deploy.container import command_problems, settings_problems
 
 PERMANENT = ("GROUNDSWELL_HOME",)
@@ -205,7 +205,7 @@ def _process(final: Stage, about: Mapping[str, object]) -> list[str]:
         {name: value for name, value in final.environ.items() if name.startswith("GROUNDSWELL_")}, None
     )
     found += wrong
-    ports = {str(HttpSettings().port + number) for number in range(len(ROLES))}
+    ports = {str(Settings().http.port + number) for number in range(len(ROLES))}
     if set(final.one("EXPOSE").words) != ports:
         found.append(f"EXPOSE {final.one('EXPOSE').rest}: the roles serve at {', '.join(sorted(ports))}")
     targets = [copy.words[-1] for copy in final.all("COPY")]

@@ -14,7 +14,7 @@ import yaml
 
 from pipeline.app import supervisor
 from pipeline.app.health import ROLES
-from pipeline.core.settings import HttpSettings
+from pipeline.core.settings import Settings
 from testkit.deploy import container
 from testkit.deploy.container import Container
 
@@ -209,7 +209,7 @@ def _policies(manifests: Sequence[Manifest]) -> list[str]:
             wanted = chosen.get("matchLabels", {} if "matchExpressions" in chosen else chosen)
             if not any(wanted.items() <= given.items() for given in labels):
                 found.append(f"{one['kind']} {one['metadata']['name']} is about no pod")
-    ports = {HttpSettings().port + number for number in range(len(ROLES))}
+    ports = {Settings().http.port + number for number in range(len(ROLES))}
     policies = [one["spec"] for one in manifests if one["kind"] == "NetworkPolicy"]
     let_in = _ports(policies, "ingress")
     if let_in != ports:
