@@ -107,8 +107,8 @@ def blocked(index: str, reason: str) -> str:
 def forbidden(what: str, reason: str) -> str:
     """The sentence for a right that is missing."""
     return (
-        f"Elasticsearch forbids the account to use {what}: give it the rights to manage and write the"
-        f" posts indices ({reason or 'no reason given'})"
+        f"Elasticsearch forbids the account to use {what}: give it the role of docs/security.md"
+        f" ({reason or 'no reason given'})"
     )
 
 

@@ -48,9 +48,13 @@ class _Door(Struct, frozen=True):
     def host(self) -> str:
         return self.address.rpartition(":")[0].strip("[]")
 
+    @property
+    def port(self) -> int:
+        return int(self.address.rpartition(":")[2])
+
     def dial(self) -> socket.socket:
         """A connection to it. Raises OSError."""
-        return socket.create_connection((self.host, int(self.address.rpartition(":")[2])), TIMEOUT)
+        return socket.create_connection((self.host, self.port), TIMEOUT)
 
 
 def barrier(brokers: Brokers) -> str:
@@ -93,7 +97,7 @@ def _greet_plainly(plain: socket.socket, door: _Door) -> None:
     try:
         _greet(plain)
     except (OSError, _Closed) as error:
-        if _speaks_tls(door):
+        if speaks_tls(door.host, door.port):
             meant = "SASL_SSL" if door.settings.sasl else "SSL"
             raise Barred(
                 f"Kafka at {address} speaks TLS: set kafka.security_protocol to {meant}, or name the port"
@@ -267,12 +271,16 @@ def _text(text: str) -> bytes:
     return struct.pack(">h", len(encoded)) + encoded
 
 
-def _speaks_tls(door: _Door) -> bool:
+def speaks_tls(host: str, port: int) -> bool:
     """Whether a handshake comes to an end, whoever may be there: nothing is told to it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    with suppress(OSError), door.dial() as plain, context.wrap_socket(plain):
+    with (
+        suppress(OSError),
+        socket.create_connection((host, port), TIMEOUT) as plain,
+        context.wrap_socket(plain),
+    ):
         return True
     return False
 

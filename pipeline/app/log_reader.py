@@ -105,6 +105,9 @@ def _headers(message: Message) -> Headers:
 def _ends(consumer: Consumer, topic: str, partition: int | None) -> dict[int, tuple[int, int]]:
     """Partition number to first offset and the offset after the last, of those that hold anything."""
     described = consumer.list_topics(topic, timeout=10).topics[topic]
+    if described.error is not None and described.error.code() != Code.UNKNOWN_TOPIC_OR_PART:
+        # One that may not be seen is not one that holds nothing: `rebuild` would take it for that.
+        raise KafkaException(described.error)
     ends = {}
     for number in described.partitions if partition is None else [partition]:
         first, after = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)

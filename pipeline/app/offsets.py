@@ -9,9 +9,10 @@ import time
 
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, OffsetSpec
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, TopicAuthorizationFailedError
 from msgspec import Struct
 
+from pipeline.app.topics import described
 from pipeline.core.errors import RetryableError
 
 _COORDINATOR_SECONDS = 10.0
@@ -54,10 +55,11 @@ def spans(admin: KafkaAdminClient, topic: str, group: str | None) -> dict[int, S
 
 
 def _partitions(admin: KafkaAdminClient, topic: str) -> list[TopicPartition]:
-    if topic not in admin.list_topics():
-        return []
-    described = admin.describe_topics([topic])
-    numbers = sorted(part["partition_index"] for entry in described for part in entry["partitions"])
+    found = described(admin, [topic])[topic]
+    if found["error_code"] == TopicAuthorizationFailedError.errno:
+        # No topic and none that may be seen are not the same: who counts nothing finds nothing lost.
+        raise TopicAuthorizationFailedError("this account may not DESCRIBE it (docs/security.md)")
+    numbers = sorted(part["partition_index"] for part in found["partitions"])
     return [TopicPartition(topic, number) for number in numbers]
 
 

@@ -166,6 +166,9 @@ class _Delivery:
             self.future.set_result(None)
 
     def fail(self, error: KafkaError) -> None:
+        if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            self._give_up("Kafka denies this account WRITE on a topic: see `groundswell check --servers`")
+            return
         self._give_up(f"Kafka did not take a record: {error.str()}")
 
     def abandon(self) -> None:

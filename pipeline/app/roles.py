@@ -37,6 +37,7 @@ from pipeline.app.directory.stage import IN_HAND, DirectoryStage
 from pipeline.app.enrich_stage import EnrichStage
 from pipeline.app.health import Health
 from pipeline.app.index_stage import IndexStage
+from pipeline.app.kafka_rights import demand, needs
 from pipeline.app.meters import Meters
 from pipeline.app.producer import Producer
 from pipeline.app.registry import build_chain
@@ -101,9 +102,14 @@ async def _unless(stop: asyncio.Event, site: Site, work: Awaitable[Topics]) -> T
 
 async def _topics(site: Site, queues: Sequence[str] = ()) -> Topics:
     patience = site.patience("kafka")
-    return await asyncio.to_thread(
-        lambda: patience.insist(lambda: ensure_topics(site.brokers, site.settings.kafka, queues))
-    )
+    return await asyncio.to_thread(lambda: patience.insist(lambda: _prepared(site, queues)))
+
+
+def _prepared(site: Site, queues: Sequence[str]) -> Topics:
+    """The topics, with all rights that the role needs. Without one a client of Kafka only stands still."""
+    topics = ensure_topics(site.brokers, site.settings.kafka, queues)
+    demand(site.brokers, needs([site.health.role], topics, site.settings.kafka, queues))
+    return topics
 
 
 async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:

@@ -7,10 +7,16 @@ partition and keep their order. docs/adr/0004 gives the reasons for the policies
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
+from typing import Any
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import (
+    ClusterAuthorizationFailedError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
 from msgspec import Struct
 
 from pipeline.app.brokers import Brokers
@@ -24,6 +30,7 @@ MAX_RECORD_BYTES = 16 * 1024 * 1024
 TOMBSTONE_DAYS = 30
 """How long the customers topic remembers that a customer is gone; the record holds their id and no more."""
 
+_MISSING, _DENIED = UnknownTopicOrPartitionError.errno, TopicAuthorizationFailedError.errno
 _HOUR = 3600 * 1000
 _DAY = 24 * _HOUR
 
@@ -123,24 +130,41 @@ def ensure_topics(brokers: Brokers, kafka: KafkaSettings, queues: Iterable[str] 
     """Creates what is missing and brings policies up to date, also for the notices of ``queues``; returns
     the topics.
 
-    Raises ConfigError when a topic has another number of partitions than the settings say: to add
-    some would part the states of a post, so a person must choose. RetryableError when Kafka is away.
+    Rights to create and to alter are needed only where there is something to create or to alter. Raises
+    ConfigError when a topic has another number of partitions than the settings say: to add some would part
+    the states of a post, so a person must choose. RetryableError when Kafka is away, or denies a right.
     """
     topics = topics_of(kafka)
-    wanted = [*topics.all(), *map(topics.queue_of, queues)]
+    wanted = {topic.name: topic for topic in (*topics.all(), *map(topics.queue_of, queues))}
     admin = admin_client(brokers)
     try:
-        found = {entry["name"]: len(entry["partitions"]) for entry in admin.describe_topics()}
-        missing = [topic for topic in wanted if topic.name not in found]
-        _create(admin, missing, kafka)
-        for topic in wanted:
-            _check_partitions(topic.name, found.get(topic.name, kafka.partitions), kafka.partitions)
-        _align(admin, [topic for topic in wanted if topic.name in found])
+        found = described(admin, wanted)
+        if unseen := [name for name, topic in found.items() if topic["error_code"] == _DENIED]:
+            raise RetryableError(denial(kafka.username, "topic", ", ".join(unseen), ["DESCRIBE"]))
+        there = [topic for name, topic in wanted.items() if found[name]["error_code"] != _MISSING]
+        _create(admin, [topic for topic in wanted.values() if topic not in there], kafka)
+        for topic in there:
+            _check_partitions(topic.name, len(found[topic.name]["partitions"]), kafka.partitions)
+        _align(admin, there, kafka.username)
     except KafkaError as error:
         raise RetryableError(f"Kafka at {brokers} could not prepare the topics: {error}") from error
     finally:
         admin.close()
     return topics
+
+
+def described(admin: KafkaAdminClient, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """What Kafka says of each topic, in the order asked; also of those that are missing or denied, by their
+    ``error_code``. Raises KafkaError."""
+    names = list(names)
+    told = {topic["name"]: topic for topic in admin.describe_topics(names)}
+    return {name: told[name] for name in names}
+
+
+def denial(username: str, kind: str, name: str, operations: Iterable[str]) -> str:
+    """The sentence for missing rights on a topic or a group."""
+    who = f"`{username}`" if username else "this account"
+    return f"Kafka denies {who} {', '.join(operations)} on the {kind} {name}: allow it (docs/security.md)"
 
 
 def _create(admin: KafkaAdminClient, missing: list[Topic], kafka: KafkaSettings) -> None:
@@ -150,9 +174,13 @@ def _create(admin: KafkaAdminClient, missing: list[Topic], kafka: KafkaSettings)
             "replication_factor": kafka.replication,
             "configs": topic.config,
         }
-        # Another process may be quicker; its topics are as the same settings want them.
-        with suppress(TopicAlreadyExistsError):
+        try:
             admin.create_topics({topic.name: wanted}, wait_for_metadata=True)
+        except TopicAlreadyExistsError:
+            continue  # another process was quicker; its topics are as the same settings want them
+        except (TopicAuthorizationFailedError, ClusterAuthorizationFailedError):
+            refused = denial(kafka.username, "missing topic", topic.name, ["CREATE"])
+            raise RetryableError(f"{refused}, or make the topic") from None
 
 
 def _check_partitions(name: str, found: int, wanted: int) -> None:
@@ -163,7 +191,24 @@ def _check_partitions(name: str, found: int, wanted: int) -> None:
         )
 
 
-def _align(admin: KafkaAdminClient, existing: list[Topic]) -> None:
-    resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name, topic.config) for topic in existing]
-    if resources:
-        admin.alter_configs(resources)
+def _align(admin: KafkaAdminClient, there: list[Topic], username: str) -> None:
+    """Sets what is set otherwise. Raises RetryableError where a right is missing."""
+    asked = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in there]
+    held = admin.describe_configs(asked, config_filter="all")["topic"] if asked else {}
+    changed = []
+    for topic in there:
+        values = held.get(topic.name) or {}
+        if not values:  # kafka-python tells no error here
+            raise RetryableError(denial(username, "topic", topic.name, ["DESCRIBE_CONFIGS"]))
+        if any(values.get(key, {}).get("value") != value for key, value in topic.config.items()):
+            changed.append(ConfigResource(ConfigResourceType.TOPIC, topic.name, topic.config))
+    if not changed:
+        return
+    # Nor is an error raised here: it stands in the place of the result.
+    for name, result in admin.alter_configs(changed)["topic"].items():
+        if result == "OK":
+            continue
+        if f"[Error {_DENIED}]" in result:
+            refused = denial(username, "topic", name, ["ALTER_CONFIGS"])
+            raise RetryableError(f"{refused}, or set its policy as docs/security.md says")
+        raise RetryableError(f"Kafka does not take the policy of the topic {name}: {result}")

@@ -30,9 +30,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "check",
         help="validate every config file and run the rule tests",
         description="Reads the settings and every file that they name, and runs the tests beside the rules."
+        " With --servers, proves that Kafka and Elasticsearch let us in and allow what we need."
         " Exit status 2 where anything is wrong. With --backtest, shows what the rules make of old posts.",
     )
     option = command.add_argument
+    option("--servers", action="store_true", help="ask Kafka and Elasticsearch, too; changes nothing there")
     option("--backtest", metavar="FILE", help="events or posts, JSON Lines, also gzip or zstd, - for stdin")
     option("--rules", type=Path, metavar="FILE", help="try these rules in place of those of the settings")
     option("--moved", type=int, metavar="N", help=f"list so many posts that change queue (default: {MOVED})")
@@ -53,6 +55,11 @@ def run(args: argparse.Namespace) -> int:
     looked = look_at(settings, home_for(args))
     if args.rules:
         looked += look_at_rules(args.rules)
+    if args.servers:
+        from pipeline.app.server_checks import look_at_servers
+        from pipeline.app.site import now
+
+        looked += look_at_servers(settings, home_for(args), now)
     problems = list(dict.fromkeys(problem for one in looked for problem in one.problems))
     if args.backtest is None:
         file = settings_file(args.config, os.environ, home_for(args))

@@ -55,9 +55,7 @@ class SecuredElasticsearch(Struct, frozen=True):
 
     def key(self, role: RoleBody) -> Secret:
         """A new API key that may do what the role says and no more."""
-        # A role may say what it is for, the role of a key may not.
-        bare = {name: part for name, part in role.items() if name != "description"}
-        wanted = {"name": "test", "role_descriptors": {"test": bare}}
+        wanted = {"name": "test", "role_descriptors": {"test": _bare(role)}}
         return Secret(self.ask("POST", "/_security/api_key", wanted)["encoded"])
 
 
@@ -135,12 +133,17 @@ _KEYS_INDEX = {
 
 def _files_of(roles: Mapping[str, RoleBody]) -> dict[str, str]:
     """The file realm: every role has the name of its one user."""
-    # JSON is YAML.
+    # JSON is YAML, but the server takes this file apart by its lines: one a role.
     return {
         "users": "".join(f"{name}:{_hash(PASSWORD)}\n" for name in roles),
         "users_roles": "".join(f"{name}:{name}\n" for name in roles),
-        "roles.yml": json.dumps(roles, indent=1),
+        "roles.yml": "".join(f"{name}: {json.dumps(_bare(role))}\n" for name, role in roles.items()),
     }
+
+
+def _bare(role: RoleBody) -> RoleBody:
+    """A role may say what it is for, but not everywhere."""
+    return {name: part for name, part in role.items() if name != "description"}
 
 
 def _hash(password: str) -> str:

@@ -2,6 +2,7 @@
 
 One broker with a listener of each kind: SASL_SSL, SASL_PLAINTEXT, SSL (which asks for a certificate of the
 client) and PLAINTEXT, where whoever comes may do anything: that one is for the broker itself and for tests.
+LOST is as PLAINTEXT, but sends its clients to where nobody is.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 from confluent_kafka.admin._scram import ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 from msgspec import Struct
 
+from pipeline.app.kafka_rights import needs
+from pipeline.app.topics import topics_of
 from pipeline.core.settings import KafkaSettings, Secret
 from pipeline.embedded import kafka
 from pipeline.embedded.account import create
@@ -27,13 +30,22 @@ from pipeline.embedded.ports import LOOPBACK, chooser
 from testkit.platform.certificate import Certificate
 from testkit.secured.authority import Authority
 from testkit.secured.starting import Started, folders
+from testkit.waiting import until
 
-LISTENERS = ("SASL_SSL", "SASL_PLAINTEXT", "SSL", "PLAINTEXT")
+LISTENERS = ("SASL_SSL", "SASL_PLAINTEXT", "SSL", "PLAINTEXT", "LOST")
 _MECHANISMS = {"SCRAM-SHA-256": ScramMechanism.SCRAM_SHA_256, "SCRAM-SHA-512": ScramMechanism.SCRAM_SHA_512}
 _ITERATIONS = 4096
 
 Right = tuple[str, str, str]
 """Kind of resource (topic, group, cluster), beginning of its name, operation."""
+
+
+def rights_of(role: str, prefix: str, queues: Iterable[str] = ()) -> list[Right]:
+    """The least rights of a role, each on one topic or group."""
+    kafka = KafkaSettings(prefix=prefix)
+    wanted = needs([role], topics_of(kafka), kafka, queues)
+    topics = [("topic", name, operation) for name, held in wanted.topics.items() for operation in held]
+    return topics + [("group", name, operation) for name, held in wanted.groups.items() for operation in held]
 
 
 class SecuredKafka(Struct, frozen=True):
@@ -67,20 +79,19 @@ class SecuredKafka(Struct, frozen=True):
                 done.result(20)
 
     def allow(self, name: str, rights: Iterable[Right]) -> None:
-        """Gives a user rights."""
+        """Gives a user rights; they hold when this returns."""
+        wanted = [_binding(name, right) for right in rights]
         admin = self.admin()
-        for done in admin.create_acls([_binding(name, right) for right in rights]).values():
+        for done in admin.create_acls(wanted).values():
             done.result(20)
+        until(lambda: set(wanted) <= _held(admin, name), 20, "the rights are given")
 
     def forbid(self, name: str, right: Right) -> None:
-        """Takes one right from a user that it was given."""
-        one = _binding(name, right)
-        wanted = AclBindingFilter(
-            one.restype, one.name, one.resource_pattern_type, one.principal, "*", one.operation, _ALLOW
-        )
-        admin = self.admin()
-        for done in admin.delete_acls([wanted]).values():
+        """Takes one right from a user that it was given; it is gone when this returns."""
+        admin, one = self.admin(), _binding(name, right)
+        for done in admin.delete_acls([_filter(name, one)]).values():
             assert done.result(20), f"{name} had no {right}"
+        until(lambda: one not in _held(admin, name), 20, "the right is taken")
 
 
 _ALLOW = AclPermissionType.ALLOW
@@ -98,6 +109,22 @@ def _binding(name: str, right: Right) -> AclBinding:
         AclOperation[operation],
         _ALLOW,
     )
+
+
+def _filter(name: str, one: AclBinding | None = None) -> AclBindingFilter:
+    """All rights of a user, or a certain one."""
+    if one is None:
+        nothing: Any = None  # declared as text, and means any
+        return AclBindingFilter(
+            *(ResourceType.ANY, nothing, ResourcePatternType.ANY, f"User:{name}", nothing),
+            *(AclOperation.ANY, AclPermissionType.ANY),
+        )
+    what = one.restype, one.name, one.resource_pattern_type
+    return AclBindingFilter(*what, one.principal, "*", one.operation, _ALLOW)
+
+
+def _held(admin: AdminClient, name: str) -> set[AclBinding]:
+    return set(admin.describe_acls(_filter(name)).result(20))
 
 
 @contextmanager
@@ -128,11 +155,12 @@ def secured_kafka(home: Path, authority: Authority, certificate: Certificate) ->
 def _security(conf: Path, ports: Mapping[str, int], controller: int) -> str:
     """What stands last in a properties file wins."""
     listeners = ",".join(f"{name}://{LOOPBACK}:{port}" for name, port in ports.items())
-    protocols = ",".join(f"{name}:{name}" for name in ports)
+    advertised = ",".join(f"{name}://{LOOPBACK}:{port}" for name, port in {**ports, "LOST": 1}.items())
+    protocols = ",".join(f"{name}:{'PLAINTEXT' if name == 'LOST' else name}" for name in ports)
     scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
     lines = [
         f"listeners={listeners},CONTROLLER://{LOOPBACK}:{controller}",
-        f"advertised.listeners={listeners}",
+        f"advertised.listeners={advertised}",
         f"listener.security.protocol.map={protocols},CONTROLLER:PLAINTEXT",
         "inter.broker.listener.name=PLAINTEXT",
         "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from pipeline.app.brokers import Brokers
+from pipeline.core.settings import ElasticsearchSettings, Secret
 from testkit.platform.certificate import openssl
 from testkit.secured.authority import Authority
 from testkit.secured.elasticsearch import SecuredElasticsearch, secured_elasticsearch
@@ -62,6 +63,19 @@ def safe_kafka(secured_home: Path, authority: Authority) -> Iterator[SecuredKafk
     """Kafka with TLS, sign-in and rights."""
     with secured_kafka(secured_home, authority, authority.issue("kafka")) as server:
         yield server
+
+
+@pytest.fixture
+def key(safe_elasticsearch: SecuredElasticsearch, role: dict[str, Any], prefix: str) -> Secret:
+    """An API key with the shipped role, on this test's indices."""
+    (indices,) = role["indices"]
+    return safe_elasticsearch.key({**role, "indices": [{**indices, "names": [f"{prefix}-*"]}]})
+
+
+@pytest.fixture
+def search(safe_elasticsearch: SecuredElasticsearch, key: Secret, prefix: str) -> ElasticsearchSettings:
+    """Elasticsearch as who has that key meets it."""
+    return safe_elasticsearch.settings(prefix, api_key=key)
 
 
 @pytest.fixture
