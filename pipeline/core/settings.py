@@ -233,6 +233,63 @@ class DirectorySettings(Struct, frozen=True, kw_only=True):
     ] = 60.0
 
 
+class DaemonSettings(Struct, frozen=True, kw_only=True):
+    """When `groundswell run` gives up a role that dies again and again."""
+
+    park_after: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1000,
+            description="Deaths of a role in a row after which it is parked, that is, left alone for long."
+            " 0: never.",
+        ),
+    ] = 10
+    healthy_seconds: Annotated[
+        float,
+        Meta(ge=1, le=86400, description="Seconds that a role must live for its deaths to be counted anew."),
+    ] = 60.0
+    parked_minutes: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=10080,
+            description="Minutes after which a parked role is tried once again. SIGHUP has it tried at once.",
+        ),
+    ] = 60.0
+
+
+class CollectSettings(Struct, frozen=True, kw_only=True):
+    """When the role collect gives up a connector, and when it tells of one that does not answer."""
+
+    park_after: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1000,
+            description="Failures of a connector in a row that waiting does not mend (credentials, names,"
+            " unforeseen faults) after which it is parked. 0: never.",
+        ),
+    ] = 6
+    parked_hours: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=720,
+            description="Hours after which a parked connector is tried once again. SIGHUP, and a change of"
+            " the settings file or of a file that its table names, have it tried at once.",
+        ),
+    ] = 24.0
+    silent_seconds: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=86400,
+            description="Seconds after which a connector that has not come back from reading is told of.",
+        ),
+    ] = 120.0
+
+
 class HttpSettings(Struct, frozen=True, kw_only=True):
     """Where the health and metrics pages are served."""
 
@@ -282,5 +339,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = {}
     directory: DirectorySettings = DirectorySettings()
+    daemon: DaemonSettings = DaemonSettings()
+    collect: CollectSettings = CollectSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()

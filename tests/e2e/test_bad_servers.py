@@ -130,7 +130,7 @@ def test_kafka_away_at_the_start_and_in_the_middle(
         began = time.monotonic()
         running = [installation.start(*command) for command in commands]
         page = installation.start("status", "--format", "json")
-        alone = installation.start("run", "--role", "enrich")
+        alone = beside.start("run", "--role", "enrich")
         daemon = installation.daemon("enrich", "index", "directory")
         for command, process in zip(commands, running, strict=True):
             assert ended(process, 20) == (1, "", f"groundswell: {away}\n"), command
