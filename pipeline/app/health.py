@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import os
+import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -101,13 +103,25 @@ async def serve(health: Health, host: str, port: int) -> tuple[web.AppRunner, in
     return runner, runner.addresses[0][1]
 
 
+def asked(note: Presence, host: str) -> Report | None:
+    """What a running role says of itself; None where it does not answer."""
+    try:
+        with urllib.request.urlopen(f"http://{host}:{note.port}/status", timeout=2) as answer:
+            return msgspec.json.decode(answer.read(), type=Report)
+    except (OSError, http.client.HTTPException, msgspec.DecodeError):
+        return None
+
+
 def announce(home: Path, role: str, port: int) -> Path:
     """Leaves the note of this process; returns its path, to be unlinked at the end."""
     folder = home / "run"
     folder.mkdir(parents=True, exist_ok=True)
     me = psutil.Process()
     path = folder / f"role-{role}-{os.getpid()}.json"
-    path.write_bytes(msgspec.json.encode(Presence(role, me.pid, me.create_time(), port)))
+    draft = path.with_suffix(".new")
+    draft.write_bytes(msgspec.json.encode(Presence(role, me.pid, me.create_time(), port)))
+    # Whoever lists the roles removes a note that cannot be read, so there is never half a one.
+    draft.replace(path)
     return path
 
 

@@ -6,16 +6,14 @@ Never raises for a server that is away: that is what the page is for.
 from __future__ import annotations
 
 import time
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 from elasticsearch import Elasticsearch
 from msgspec import Struct
 
 from pipeline.app.directory.gate import oldest
-from pipeline.app.health import ROLES, Presence, Report, present
+from pipeline.app.health import ROLES, Presence, asked, present
 from pipeline.app.offsets import Span, spans
 from pipeline.app.site import group, now
 from pipeline.app.standing import Standing
@@ -137,11 +135,9 @@ def _roles(home: Path, host: str) -> tuple[list[Row], list[Standing]]:
 
 def _role(note: Presence, host: str) -> tuple[Row, Sequence[Standing]]:
     where = f"pid {note.pid}, http://{host}:{note.port}"
-    try:
-        with urllib.request.urlopen(f"http://{host}:{note.port}/status", timeout=2) as answer:
-            report = msgspec.json.decode(answer.read(), type=Report)
-    except (OSError, msgspec.DecodeError) as error:
-        return Row("role", note.role, "silent", f"{where}: {error}"), ()
+    report = asked(note, host)
+    if report is None:
+        return Row("role", note.role, "silent", f"{where}: it does not answer"), ()
     if not report.waits_for:
         return Row("role", note.role, "ready", where), report.connectors
     reasons = "; ".join(dict.fromkeys(report.waits_for.values()))

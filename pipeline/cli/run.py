@@ -21,7 +21,20 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """One role runs in this process; several in one process each, below this one."""
-    from pipeline.app import logs, role_lock, supervision, supervisor
+    from pipeline.app import supervision
+    from pipeline.app.configuration import home_for
+
+    try:
+        return _run(args)
+    except Exception as error:
+        if args.lock is not None:
+            words = str(error) if isinstance(error, GroundswellError) else f"an unforeseen fault: {error!r}"
+            supervision.leave_words(home_for(args), args.role, words)
+        raise
+
+
+def _run(args: argparse.Namespace) -> int:
+    from pipeline.app import logs, role_lock, supervisor
     from pipeline.app.configuration import home_for, settings_file, settings_for
     from pipeline.app.health import ROLES
     from pipeline.app.roles import run_role
@@ -43,10 +56,5 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.lock is None:
         role_lock.take(home, roles[0])
-    try:
-        run_role(roles[0], settings, home, settings_file(args.config, os.environ, home))
-    except Exception as error:
-        own = isinstance(error, GroundswellError)
-        supervision.leave_words(home, roles[0], str(error) if own else f"an unforeseen fault: {error!r}")
-        raise
+    run_role(roles[0], settings, home, settings_file(args.config, os.environ, home))
     return 0

@@ -117,8 +117,10 @@ def check(installation: Installation, posts: Sequence[dict[str, Any]]) -> None:
 
 
 def test_kafka_away_at_the_start_and_in_the_middle(
-    installation: Installation, posts: Posts, server_home: Path, tmp_path: Path
+    install: Callable[..., Installation], posts: Posts, server_home: Path, tmp_path: Path
 ) -> None:
+    installation = install()
+    beside = install(GROUNDSWELL_HOME=str(tmp_path / "beside"))
     first, second = posts(1500)[:300], posts(1500)[300:]
     file = write(tmp_path, first)
     away = (
