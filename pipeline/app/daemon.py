@@ -72,8 +72,8 @@ class Daemon:
         os.close(theirs)
 
     def wait_until_ready(self, home: Path, host: str, limit: float = 60.0) -> None:
-        """Returns once all its roles say that they are at work; FatalError after ``limit`` seconds or when the
-        process is gone."""
+        """Returns once all its roles say that they are at work; FatalError after ``limit`` seconds or when
+        the process is gone."""
         deadline = time.monotonic() + limit
         while True:
             self.check()

@@ -51,8 +51,8 @@ def summed_up(heard: Heard) -> list[str]:
     ledger = heard.ledger
     return [
         f"{ledger.records} posts and deletions in {heard.seconds:.0f} s,"
-        f" {ledger.records / heard.seconds:.0f} a second; the last was searchable {heard.settled:.1f} s after it"
-        " was heard",
+        f" {ledger.records / heard.seconds:.0f} a second; the last was searchable {heard.settled:.1f} s after"
+        " it was heard",
         f"every record is accounted for: {ledger.records} taken in = {ledger.applied} shown + "
         f"{ledger.superseded} superseded by edits + {ledger.deleted} deleted + {ledger.duplicates} repeats"
         + (f" + {ledger.rejected} rejected" if ledger.rejected else ""),
