@@ -24,6 +24,8 @@ _log = logging.getLogger("groundswell.sink")
 # Above the templates that Elasticsearch brings along, so that none of them claims our names.
 PRIORITY = 500
 
+_ENGLISH_LACKS = "analyzer [english] has not been configured"
+
 # In one request: its first line must stay below 4 KiB. Any usual installation is dropped at a stroke.
 _NAMES = 25
 
@@ -62,13 +64,7 @@ def prepare(client: Elasticsearch, settings: ElasticsearchSettings) -> None:
     """
     prefix = settings.prefix
     with answering(client):
-        template = template_for(settings, english=_offers_english(client))
-        client.indices.put_index_template(
-            name=f"{prefix}-posts",
-            index_patterns=[f"{prefix}-posts-*"],
-            template=template,
-            priority=PRIORITY,
-        )
+        template = _put(client, settings)
         _make_undated(client, undated(prefix))
         existing = client.indices.get_alias(index=f"{prefix}-posts-*", expand_wildcards="open").body
         for index, held in existing.items():
@@ -106,13 +102,26 @@ def drop(client: Elasticsearch, prefix: str) -> list[str]:
     return names
 
 
-def _offers_english(client: Elasticsearch) -> bool:
-    """The full distribution has the analyzer; the one that `groundswell up` starts has not."""
-    try:
-        client.indices.analyze(analyzer="english", text="posts")
-    except BadRequestError:
-        return False
-    return True
+def _put(client: Elasticsearch, settings: ElasticsearchSettings) -> dict[str, Any]:
+    """Puts the template that suits the server, and returns it.
+
+    The full distribution has the English analyzer, the one that `groundswell up` starts has not. Asking for
+    it beforehand would need a right to manage the whole cluster; a template with it is refused without.
+    """
+    for english in (True, False):
+        template = template_for(settings, english=english)
+        try:
+            client.indices.put_index_template(
+                name=f"{settings.prefix}-posts",
+                index_patterns=[f"{settings.prefix}-posts-*"],
+                template=template,
+                priority=PRIORITY,
+            )
+            break
+        except BadRequestError as error:
+            if not english or _ENGLISH_LACKS not in said(cause_of(error)):
+                raise
+    return template
 
 
 def _make_undated(client: Elasticsearch, index: str) -> None:

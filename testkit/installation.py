@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from pipeline.app.audit import Finding, Ledger
 from pipeline.app.auditor import Auditor
+from pipeline.app.configuration import brokers_of
 from pipeline.app.daemon import Daemon, settle, surroundings
 from pipeline.app.health import present
 from pipeline.core.configuration import read_settings
@@ -37,7 +38,6 @@ class Installation:
 
     def __init__(self, home: Path, prefix: str, kafka: str, elasticsearch: str, **settings: str) -> None:
         self.home = home
-        self.kafka = kafka
         self.elasticsearch = elasticsearch
         own = {
             "GROUNDSWELL_HOME": str(home),
@@ -50,6 +50,7 @@ class Installation:
         }
         self.environ = surroundings(os.environ, **{**own, **settings})
         self.settings: Settings = read_settings(None, {**own, **settings})
+        self.kafka = brokers_of(self.settings, home)
         self.prefix = prefix
         self.client: Elasticsearch = client_for(self.settings.elasticsearch, elasticsearch)
         self._daemons: list[Daemon] = []

@@ -11,6 +11,7 @@ import psutil
 from elasticsearch import Elasticsearch
 from kafka.admin import KafkaAdminClient
 
+from pipeline.app.brokers import Brokers
 from pipeline.app.daemon import surroundings
 from pipeline.app.topics import admin_client, topics_of
 from pipeline.core.event import Event
@@ -26,7 +27,7 @@ class Bench:
 
     def __init__(self, home: Path, kafka: str, elasticsearch: str, peers: Path, config: Path) -> None:
         self.home = home
-        self.kafka = kafka
+        self.kafka = Brokers(kafka)
         self.elasticsearch = elasticsearch
         self.peers = peers
         self.config = config

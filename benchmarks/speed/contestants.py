@@ -100,7 +100,12 @@ def _peer_to_topic(program: str, arguments: tuple[str, ...], bench: Bench, numbe
     bench.make_topic(topic)
     ends = Ends(bench.kafka, topic)
     child = bench.peer(
-        program, *arguments, kafka=bench.kafka, input=bench.input, output=topic, group=f"{topic}-group"
+        program,
+        *arguments,
+        kafka=bench.kafka.address,
+        input=bench.input,
+        output=topic,
+        group=f"{topic}-group",
     )
     try:
         watch = Watch(ends.count, lambda: cpu_seconds(child.process.pid), child.alive)
@@ -118,7 +123,7 @@ def _peer_to_index(program: str, arguments: tuple[str, ...], bench: Bench, numbe
     child = bench.peer(
         program,
         *arguments,
-        kafka=bench.kafka,
+        kafka=bench.kafka.address,
         elasticsearch=bench.elasticsearch,
         input=bench.input,
         output=index,
@@ -145,7 +150,7 @@ def _installed(bench: Bench, name: str) -> Installation:
     home = bench.home / name
     home.mkdir()
     installation = Installation(
-        home, name, bench.kafka, bench.elasticsearch, GROUNDSWELL_CONFIG=str(bench.config)
+        home, name, bench.kafka.address, bench.elasticsearch, GROUNDSWELL_CONFIG=str(bench.config)
     )
     topics = ensure_topics(bench.kafka, installation.settings.kafka)
     load(bench.kafka, topics.posts.name, bench.ids, bench.lines)

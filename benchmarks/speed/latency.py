@@ -14,6 +14,7 @@ from bench import Bench
 from elasticsearch import ApiError
 from outputs import WrongOutput
 
+from pipeline.app.brokers import Brokers
 from pipeline.app.log_reader import read_topic
 from pipeline.app.producer import Producer, Record
 from pipeline.app.topics import ensure_topics, topics_of
@@ -31,7 +32,7 @@ def latency(bench: Bench, rate: int, seconds: int) -> dict[str, dict[str, float]
     home = bench.home / "latency"
     home.mkdir()
     installation = Installation(
-        home, "latency", bench.kafka, bench.elasticsearch, GROUNDSWELL_CONFIG=str(bench.config)
+        home, "latency", bench.kafka.address, bench.elasticsearch, GROUNDSWELL_CONFIG=str(bench.config)
     )
     topics = ensure_topics(bench.kafka, installation.settings.kafka)
     daemon = installation.daemon("enrich", "index")
@@ -70,7 +71,7 @@ def _send(producer: Producer, records: Sequence[Record], rate: int, finder: _Fin
         time.sleep(TICK)
 
 
-def _appended(kafka: str, topic: str) -> Mapping[str, float]:
+def _appended(kafka: Brokers, topic: str) -> Mapping[str, float]:
     return {
         record.key.decode(): record.timestamp / 1000
         for portion in read_topic(kafka, topic)

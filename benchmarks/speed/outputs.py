@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from elasticsearch import ApiError, Elasticsearch, NotFoundError
 from msgspec import Struct
 
+from pipeline.app.brokers import Brokers
 from pipeline.app.log_reader import read_topic
 
 LIMIT_SECONDS = 900.0
@@ -36,8 +37,8 @@ class WrongOutput(Exception):
 class Ends:
     """Asks how many records a topic was ever given."""
 
-    def __init__(self, kafka: str, topic: str) -> None:
-        self._consumer = Consumer({"bootstrap.servers": kafka, "group.id": "benchmark-ends", "log_level": 0})
+    def __init__(self, kafka: Brokers, topic: str) -> None:
+        self._consumer = Consumer({**kafka.for_confluent(), "group.id": "benchmark-ends", "log_level": 0})
         found = self._consumer.list_topics(topic, timeout=10).topics[topic].partitions
         self._partitions = [TopicPartition(topic, number) for number in found]
         self._last = 0
@@ -56,7 +57,7 @@ class Ends:
         self._consumer.close()
 
 
-def topic_span(kafka: str, topic: str, ids: Sequence[str]) -> Span:
+def topic_span(kafka: Brokers, topic: str, ids: Sequence[str]) -> Span:
     """The span of a finished output topic. Raises WrongOutput unless each id is in it."""
     times: list[int] = []
     seen: set[str] = set()
@@ -70,7 +71,7 @@ def topic_span(kafka: str, topic: str, ids: Sequence[str]) -> Span:
     return Span(len(times) - times.count(first), (last - first) / 1000, first / 1000)
 
 
-def first_append(kafka: str, topic: str) -> float:
+def first_append(kafka: Brokers, topic: str) -> float:
     """When the first record of the topic was appended, in seconds since 1970."""
     return min(record.timestamp for portion in read_topic(kafka, topic) for record in portion) / 1000
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from pipeline.app.brokers import Brokers
 from pipeline.app.producer import Producer, Record
 from testkit.shared import replay_posts, shared_folder
 
@@ -32,7 +33,7 @@ def lines_of(found: list[dict[str, Any]]) -> list[bytes]:
     return [msgspec.json.encode(post) for post in found]
 
 
-def load(kafka: str, topic: str, ids: list[str], lines: list[bytes]) -> None:
+def load(kafka: Brokers, topic: str, ids: list[str], lines: list[bytes]) -> None:
     """Puts all posts into the topic, each id into its partition, and waits until Kafka has them."""
     producer = Producer(kafka, client_id="benchmark")
     records = [Record(topic, id.encode(), line) for id, line in zip(ids, lines, strict=True)]

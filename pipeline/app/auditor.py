@@ -8,6 +8,7 @@ from elasticsearch import Elasticsearch
 from msgspec import Struct
 
 from pipeline.app.audit import Document, Emitted, Finding, Ledger, Refusals, Taken, balance, persisting
+from pipeline.app.brokers import Brokers
 from pipeline.app.cases.audit import weigh
 from pipeline.app.cases.journal import folded, journaled
 from pipeline.app.index_reader import documents
@@ -31,7 +32,7 @@ class Auditor(Struct, frozen=True):
     """One installation under audit."""
 
     settings: Settings
-    bootstrap: str
+    brokers: Brokers
     client: Elasticsearch
 
     def audit(self) -> tuple[Ledger, list[Finding]]:
@@ -60,13 +61,13 @@ class Auditor(Struct, frozen=True):
         held = {held.case.id: held.case for held in cases.all()}
         journal = {
             case.id: case if (known := held.get(case.id)) is None else _as_of(case, known.revision)
-            for case in folded(journaled(self.bootstrap, topics))
+            for case in folded(journaled(self.brokers, topics))
         }
         routed = [post for post in emitted.routed - emitted.waiting if post in found]
         return weigh(held, journal, sorted(routed))
 
     def _progress(self, topics: Topics) -> tuple[Mapping[int, Span], Mapping[int, Span]]:
-        admin = admin_client(self.bootstrap)
+        admin = admin_client(self.brokers)
         try:
             return (
                 spans(admin, topics.posts.name, group(self.settings, "enrich")),
@@ -77,7 +78,7 @@ class Auditor(Struct, frozen=True):
 
     def _taken(self, topics: Topics, progress: Mapping[int, Span]) -> Taken:
         taken = Taken()
-        for portion in read_topic(self.bootstrap, topics.posts.name):
+        for portion in read_topic(self.brokers, topics.posts.name):
             for record in portion:
                 in_flight = record.offset >= progress[record.partition].committed
                 raw, operation = record.value or b"", operation_of(record.headers)
@@ -92,7 +93,7 @@ class Auditor(Struct, frozen=True):
 
     def _emitted(self, topics: Topics, progress: Mapping[int, Span]) -> Emitted:
         emitted = Emitted()
-        for portion in read_topic(self.bootstrap, topics.events.name):
+        for portion in read_topic(self.brokers, topics.events.name):
             for record in portion:
                 if record.value is None:
                     emitted.purge(record.key.decode())
@@ -109,16 +110,17 @@ class Auditor(Struct, frozen=True):
     def _refusals(self, topics: Topics) -> Refusals:
         newest: dict[str, tuple[int, str, tuple[str, int] | None]] = {}
         struck: dict[str, int] = {}
-        for offset, entry in told(self.bootstrap, topics):
+        for offset, entry in told(self.brokers, topics):
             if isinstance(entry, Strike):
                 struck[entry.id] = max(entry.offset, struck.get(entry.id, -1))
             else:
                 newest[entry.id] = offset, entry.stage, _state_of(entry)
         refusals = Refusals(ids=set(), states=set(), unpublished=set(), before=set())
         for id, (offset, stage, state) in newest.items():
+            # What was no valid post stays in the log, also when a mended one was sent in its place.
+            refusals.ids.add(id)
             if offset <= struck.get(id, -1):
                 continue
-            refusals.ids.add(id)
             if stage in ("replay", "collect"):
                 refusals.before.add(id)
             elif state is not None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from pipeline.app.brokers import Brokers
 from pipeline.app.log_reader import read_topic
 from pipeline.app.producer import Record
 from pipeline.app.topics import Topics
 from pipeline.core.newest import Newest
 
 
-def load(bootstrap: str, topics: Topics, partition: int) -> Newest:
+def load(brokers: Brokers, topics: Topics, partition: int) -> Newest:
     """What all who held the partition before have published. RetryableError when Kafka is away."""
     known: dict[str, int] = {}
-    for portion in read_topic(bootstrap, topics.changes.name, partition):
+    for portion in read_topic(brokers, topics.changes.name, partition):
         for record in portion:
             if record.value is None:
                 known.pop(record.key.decode(), None)

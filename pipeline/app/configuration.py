@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from pipeline.app.brokers import Brokers
 from pipeline.core.configuration import read_settings
 from pipeline.core.errors import ConfigError
 from pipeline.core.settings import Settings
@@ -52,12 +53,13 @@ def home_for(args: argparse.Namespace) -> Path:  # noqa: ARG001 - every command 
     return home()
 
 
-def kafka_bootstrap(settings: Settings, home: Path) -> str:
-    """Address of the brokers: the settings' own, else the home's embedded server's, else the default.
+def brokers_of(settings: Settings, home: Path) -> Brokers:
+    """The brokers: at the settings' own address, else the home's embedded server's, else the default.
 
     Raises ConfigError where the home may not be read.
     """
-    return settings.kafka.bootstrap or _embedded("kafka", home) or DEFAULT_KAFKA
+    address = settings.kafka.bootstrap or _embedded("kafka", home) or DEFAULT_KAFKA
+    return Brokers(address, settings.kafka)
 
 
 def elasticsearch_url(settings: Settings, home: Path) -> str:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pipeline.app.brokers import Brokers
 from pipeline.app.health import ROLES, asked, present
 from pipeline.app.offsets import Span, spans
 from pipeline.app.site import group
@@ -119,10 +120,10 @@ class Daemon:
             raise FatalError(f"the daemon ended by itself: {' / '.join(last)}; its log is {self._log}")
 
 
-def unfinished(settings: Settings, bootstrap: str) -> int:
+def unfinished(settings: Settings, brokers: Brokers) -> int:
     """How many records of the posts and events topics their roles have not confirmed."""
     topics = topics_of(settings.kafka)
-    admin = admin_client(bootstrap)
+    admin = admin_client(brokers)
     try:
         # The posts first: what enrich confirms meanwhile then shows among the events.
         found: list[Span] = []
@@ -133,10 +134,10 @@ def unfinished(settings: Settings, bootstrap: str) -> int:
     return sum(span.lag for span in found)
 
 
-def settle(settings: Settings, bootstrap: str, daemon: Daemon, limit: float) -> None:
+def settle(settings: Settings, brokers: Brokers, daemon: Daemon, limit: float) -> None:
     """Waits until nothing is unfinished; FatalError after ``limit`` seconds or when the daemon is gone."""
     deadline = time.monotonic() + limit
-    while (left := unfinished(settings, bootstrap)) > 0:
+    while (left := unfinished(settings, brokers)) > 0:
         daemon.check()
         if time.monotonic() > deadline:
             raise FatalError(f"{left} records are still unfinished after {limit:.0f} s")

@@ -19,9 +19,10 @@ from elasticsearch import Elasticsearch
 from msgspec import Struct
 
 from pipeline.app.auditor import Auditor
+from pipeline.app.brokers import Brokers
 from pipeline.app.cases.desk import Desk
 from pipeline.app.cases.listing import CaseList, Row, Total
-from pipeline.app.configuration import elasticsearch_url, kafka_bootstrap
+from pipeline.app.configuration import brokers_of, elasticsearch_url
 from pipeline.app.customers import stage as customer_stage
 from pipeline.app.customers.file import CustomerFile
 from pipeline.app.customers.importing import Import, held
@@ -123,10 +124,10 @@ def stage(home: Path, more: str = "", copied: Mapping[str, str] = _COPIED) -> Se
 @contextmanager
 def pipeline(
     home: Path, settings: Settings, announce: Announce
-) -> Iterator[tuple[str, Elasticsearch, Daemon]]:
+) -> Iterator[tuple[Brokers, Elasticsearch, Daemon]]:
     """Servers and daemon for as long as the block lasts; leaves no process behind, whatever ends it."""
     with running(home, announce=announce):
-        bootstrap = kafka_bootstrap(settings, home)
+        brokers = brokers_of(settings, home)
         client = elastic.client_for(settings.elasticsearch, elasticsearch_url(settings, home))
         log = home / "logs" / "run.log"
         environ = surroundings(
@@ -138,7 +139,7 @@ def pipeline(
         announce(f"starting the daemon: enrich, index and directory (log: {log})")
         daemon.start()
         try:
-            yield bootstrap, client, daemon
+            yield brokers, client, daemon
         finally:
             daemon.stop()
             client.close()
@@ -146,19 +147,17 @@ def pipeline(
 
 def play(settings: Settings, home: Path, announce: Announce) -> Shown:
     """Sends the demo's posts through everything and asks the index what came of them."""
-    with pipeline(home, settings, announce) as (bootstrap, client, daemon):
-        topics = ensure_topics(bootstrap, settings.kafka)
-        announce(f"imported {_import_customers(settings, bootstrap, topics)} customers")
+    with pipeline(home, settings, announce) as (brokers, client, daemon):
+        topics = ensure_topics(brokers, settings.kafka)
+        announce(f"imported {_import_customers(settings, brokers, topics)} customers")
         began = time.monotonic()
         with as_file(files("configs") / "demo" / "posts.jsonl") as path:
-            tally = replay_file(
-                str(path), bootstrap, topics, home, threading.Event(), rate=None, resume=False
-            )
+            tally = replay_file(str(path), brokers, topics, home, threading.Event(), rate=None, resume=False)
         announce(f"sent {tally.posts} posts, edits and deletions to Kafka")
-        settle(settings, bootstrap, daemon, limit=120)
+        settle(settings, brokers, daemon, limit=120)
         seconds = time.monotonic() - began
         announce("all of them are enriched and in Elasticsearch; holding the log against the index")
-        ledger, findings = Auditor(settings, bootstrap, client).audit()
+        ledger, findings = Auditor(settings, brokers, client).audit()
         if findings:
             raise FatalError(f"the audit found {len(findings)} faults, the first: {findings[0]}")
         announce(
@@ -169,12 +168,12 @@ def play(settings: Settings, home: Path, announce: Announce) -> Shown:
         return _ask(client, settings, home, tally.posts, seconds)
 
 
-def _import_customers(settings: Settings, bootstrap: str, topics: Topics) -> int:
+def _import_customers(settings: Settings, brokers: Brokers, topics: Topics) -> int:
     """Takes in the demo's books as `customer import` does; how many customers they hold."""
-    producer = Producer(bootstrap, client_id="groundswell-demo")
+    producer = Producer(brokers, client_id="groundswell-demo")
     with as_file(files("configs") / "demo" / "customers.csv") as path, closing(Source(str(path))) as source:
         file = CustomerFile(source, region_of(settings))
-        with closing(Import(file, held(bootstrap, topics.customers.name), replace=False)) as work:
+        with closing(Import(file, held(brokers, topics.customers.name), replace=False)) as work:
             for finding in work.findings():
                 raise FatalError(f"customers.csv, line {finding.line}: {finding.problem}")
             work.send(producer, topics.customers.name)

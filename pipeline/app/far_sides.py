@@ -76,14 +76,14 @@ class FarSides:
         """Its metadata; raises RetryableError."""
         try:
             if self._admin is None:
-                self._admin = admin_client(self._site.bootstrap)
+                self._admin = admin_client(self._site.brokers)
             self._admin.describe_cluster()
         except (KafkaError, OSError) as error:
             admin, self._admin = self._admin, None
             if admin is not None:
                 with suppress(Exception):
                     admin.close()
-            raise unreachable(self._site.bootstrap) from error
+            raise unreachable(self._site.brokers) from error
 
     def _elasticsearch(self) -> None:
         """Its health, whatever the colour; raises RetryableError, ConfigError."""

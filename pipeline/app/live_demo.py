@@ -143,12 +143,12 @@ def listen(settings: Settings, home: Path, seconds: float, announce: Announce) -
 
     Raises FatalError when nothing was heard, or when the audit finds a fault.
     """
-    with pipeline(home, settings, announce) as (bootstrap, client, daemon):
-        topics = ensure_topics(bootstrap, settings.kafka)
+    with pipeline(home, settings, announce) as (brokers, client, daemon):
+        topics = ensure_topics(brokers, settings.kafka)
         daemon.wait_until_ready(home, settings.http.host)
         announce(f"listening to Bluesky for {seconds:.0f} s: all posts in {', '.join(LANGUAGES)}")
         with closing(build_connector(NAME, settings.connectors[NAME], home)) as connector:
-            producer = Producer(bootstrap, client_id="groundswell-live-demo")
+            producer = Producer(brokers, client_id="groundswell-live-demo")
             stop = threading.Event()
             clock = _Clock(seconds, stop, announce)
             try:
@@ -160,10 +160,10 @@ def listen(settings: Settings, home: Path, seconds: float, announce: Announce) -
         if not tally.posts:
             raise FatalError(f"nothing was heard in {clock.spent:.0f} s: try again, or --seconds 300")
         ended = time.monotonic()
-        settle(settings, bootstrap, daemon, limit=120)
+        settle(settings, brokers, daemon, limit=120)
         settled = time.monotonic() - ended
         announce("all of it is enriched and in Elasticsearch; holding the log against the index")
-        ledger, findings = Auditor(settings, bootstrap, client).audit()
+        ledger, findings = Auditor(settings, brokers, client).audit()
         if findings:
             raise FatalError(f"the audit found {len(findings)} faults, the first: {findings[0]}")
         return _ask(client, settings, home, (clock.spent, settled), ledger)

@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka import KafkaError as Code
 from msgspec import Struct
 
+from pipeline.app.brokers import Brokers
 from pipeline.core.errors import RetryableError
 
 log = logging.getLogger("groundswell.log")
@@ -37,15 +38,15 @@ class LogRecord(Struct, frozen=True):
     headers: Headers = ()
 
 
-def read_topic(bootstrap: str, topic: str, partition: int | None = None) -> Iterator[list[LogRecord]]:
+def read_topic(brokers: Brokers, topic: str, partition: int | None = None) -> Iterator[list[LogRecord]]:
     """Portions of consecutive records of one partition or of all, each partition in order.
 
     Raises RetryableError when Kafka is away or falls silent. A topic that is not there has no records.
     """
     consumer = Consumer(
         {
-            "bootstrap.servers": bootstrap,
-            "group.id": "groundswell-reader",
+            **brokers.for_confluent(),
+            "group.id": brokers.reader_group,
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "fetch.message.max.bytes": 4 * 1024 * 1024,
@@ -59,7 +60,7 @@ def read_topic(bootstrap: str, topic: str, partition: int | None = None) -> Iter
     try:
         yield from _read(consumer, topic, partition)
     except KafkaException as error:
-        raise RetryableError(f"Kafka at {bootstrap} did not give the topic {topic}: {error}") from error
+        raise RetryableError(f"Kafka at {brokers} did not give the topic {topic}: {error}") from error
     finally:
         consumer.close()
 

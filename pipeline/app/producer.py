@@ -15,6 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as ConfluentProducer
 from msgspec import Struct
 
+from pipeline.app.brokers import Brokers
 from pipeline.app.topics import MAX_RECORD_BYTES
 from pipeline.core.errors import FatalError
 
@@ -46,12 +47,12 @@ class Producer:
     the back-pressure. Only a fatal error, or a record that can never be taken, fails a batch.
     """
 
-    def __init__(self, bootstrap: str, *, client_id: str = "groundswell") -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, brokers: Brokers, *, client_id: str = "groundswell") -> None:
+        self._brokers = brokers
         self._away = False
         self._producer = ConfluentProducer(
             {
-                "bootstrap.servers": bootstrap,
+                **brokers.for_confluent(),
                 "client.id": client_id,
                 "enable.idempotence": True,
                 "acks": "all",
@@ -119,10 +120,10 @@ class Producer:
         """One line a spell; librdkafka itself tries again without end."""
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             if not self._away:
-                log.warning("Kafka does not answer at %s; records wait until it does", self._bootstrap)
+                log.warning("Kafka does not answer at %s; records wait until it does", self._brokers)
             self._away = True
         elif error.code() != KafkaError._TRANSPORT:
-            log.warning("Kafka at %s: %s", self._bootstrap, error.str())
+            log.warning("Kafka at %s: %s", self._brokers, error.str())
 
     def _relief(self) -> None:
         if self._away:

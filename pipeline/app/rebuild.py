@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
+from pipeline.app.brokers import Brokers
 from pipeline.app.log_reader import read_topic
 from pipeline.core.errors import FatalError, RejectedError, RetryableError
 from pipeline.core.event import Event, decode_event
@@ -42,7 +43,7 @@ def _insist(act: Callable[[], T]) -> T:
 
 
 def rebuild(
-    bootstrap: str,
+    brokers: Brokers,
     topic: str,
     sink: Sink,
     report: Callable[[Rebuilt], None],
@@ -53,7 +54,7 @@ def rebuild(
     Raises FatalError when the log holds what no Groundswell wrote, RetryableError when a server is away.
     """
     done = Rebuilt()
-    for portion in read_topic(bootstrap, topic):
+    for portion in read_topic(brokers, topic):
         events: list[Event] = []
         for record in portion:
             if record.value is None:

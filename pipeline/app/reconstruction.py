@@ -11,6 +11,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from pipeline.app.authors.memory import AuthorMemory
+from pipeline.app.brokers import Brokers
 from pipeline.app.cases import journal as case_journal
 from pipeline.app.cases.keeper import CaseKeeper
 from pipeline.app.customers import stage as customer_stage
@@ -30,7 +31,7 @@ from sinks.store import Put, Store
 class Log(NamedTuple):
     """The log of an installation, to read and to append to."""
 
-    bootstrap: str
+    brokers: Brokers
     topics: Topics
     producer: Producer
 
@@ -52,21 +53,21 @@ def reconstruct(
 
     Raises FatalError when the log holds what no Groundswell wrote, RetryableError when a server is away.
     """
-    bootstrap, topics, producer = log
+    brokers, topics, producer = log
     cases = Cases(sink.client, settings.elasticsearch)
     journal = case_journal.journal_to(producer, topics)
     if keep:
-        case_journal.complete(bootstrap, topics, cases, journal)
+        case_journal.complete(brokers, topics, cases, journal)
     else:
-        case_journal.drop(bootstrap, topics, cases, journal)
+        case_journal.drop(brokers, topics, cases, journal)
         elastic.drop(sink.client, settings.elasticsearch.prefix)
 
     def restore() -> int:
-        return case_journal.restore(bootstrap, topics, cases)
+        return case_journal.restore(brokers, topics, cases)
 
     brought = restore()
     keeper = CaseKeeper(cases, journal, restore)
-    done = rebuild(bootstrap, topics.events.name, sink, report, keeper.follow)
+    done = rebuild(brokers, topics.events.name, sink, report, keeper.follow)
     # So that the next question already sees all of it.
     sink.client.indices.refresh(index=f"{settings.elasticsearch.prefix}-posts-*")
     cases.store.refresh()
@@ -83,7 +84,7 @@ def _customers(log: Log, store: Store, *, keep: bool) -> int:
         store.drop()
     store.prepare()
     there: set[str] = set()
-    for portion in read_topic(log.bootstrap, log.topics.customers.name):
+    for portion in read_topic(log.brokers, log.topics.customers.name):
         puts: dict[str, Put] = {}
         for record in portion:
             try:

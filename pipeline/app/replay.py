@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from connectors import jsonl
+from pipeline.app.brokers import Brokers
 from pipeline.app.collect import Pump, Tally
 from pipeline.app.cursors import CursorStore
 from pipeline.app.producer import Producer
@@ -17,7 +18,7 @@ from pipeline.app.topics import Topics
 
 def replay_file(  # noqa: PLR0913 - what a user can say of a replay
     name: str,
-    bootstrap: str,
+    brokers: Brokers,
     topics: Topics,
     home: Path,
     stop: threading.Event,
@@ -36,7 +37,7 @@ def replay_file(  # noqa: PLR0913 - what a user can say of a replay
     connector = jsonl.JsonLines(name, batch, stage="replay")
     cursors = CursorStore(home)
     cursor_name = _cursor_name(name)
-    producer = Producer(bootstrap, client_id="groundswell-replay")
+    producer = Producer(brokers, client_id="groundswell-replay")
     pump = Pump(
         connector,
         producer,

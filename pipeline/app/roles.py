@@ -46,6 +46,7 @@ from pipeline.app.site import Site, group, now
 from pipeline.app.topics import Topics, ensure_topics
 from pipeline.app.worker import Role, Stage, Worker
 from pipeline.core.errors import FatalError
+from pipeline.core.newest import Newest
 from pipeline.core.settings import Settings
 from pipeline.identity.directory import FOLDER, DirectoryReader
 from sinks import elastic
@@ -114,7 +115,7 @@ async def _unless(stop: asyncio.Event, site: Site, work: Awaitable[Topics]) -> T
 async def _topics(site: Site, queues: Sequence[str] = ()) -> Topics:
     patience = site.patience("kafka")
     return await asyncio.to_thread(
-        lambda: patience.insist(lambda: ensure_topics(site.bootstrap, site.settings.kafka, queues))
+        lambda: patience.insist(lambda: ensure_topics(site.brokers, site.settings.kafka, queues))
     )
 
 
@@ -123,7 +124,7 @@ async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     queues = queues_of(chain)
     if queues and await _unless(stop, site, _topics(site, queues)) is None:
         return
-    producer = Producer(site.bootstrap, client_id="groundswell-enrich")
+    producer = Producer(site.brokers, client_id="groundswell-enrich")
     prefix = site.settings.elasticsearch.prefix
     stage = EnrichStage(
         chain,
@@ -131,11 +132,17 @@ async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:
         topics,
         prefix=prefix,
         clock=now,
-        load=lambda partition: load(site.bootstrap, topics, partition),
+        load=lambda partition: _remembered(site, topics, partition),
         gate=_gate(site),
         patience=site.patience("kafka"),
     )
     await _work(site, "enrich", {topics.posts.name: stage}, producer, stop)
+
+
+def _remembered(site: Site, topics: Topics, partition: int) -> Newest:
+    """What was published of the posts of a partition, by whoever had it before."""
+    with site.busy("changes", f"reading the changes of partition {partition}"):
+        return load(site.brokers, topics, partition)
 
 
 def _gate(site: Site) -> Gate:
@@ -147,22 +154,27 @@ def _gate(site: Site) -> Gate:
 
 
 async def _index(site: Site, topics: Topics, stop: asyncio.Event) -> None:
-    producer = Producer(site.bootstrap, client_id="groundswell-index")
+    producer = Producer(site.brokers, client_id="groundswell-index")
     url = elasticsearch_url(site.settings, site.home)
     sink = elastic.build(site.settings.elasticsearch, url, site.settings.engine.bulk_bytes)
     marks = AuthorMarks(topics.authors.name, sink.authors)
     cases = Cases(sink.client, site.settings.elasticsearch)
     journal = journal_to(producer, topics)
-    keeper = CaseKeeper(cases, journal, lambda: restore(site.bootstrap, topics, cases))
+    keeper = CaseKeeper(cases, journal, lambda: _restore(site, topics, cases))
     patience = site.patience("elasticsearch")
     stage = IndexStage(sink, producer, topics, now, patience, marks=marks, then=[keeper.follow])
     await _work(site, "index", {topics.events.name: stage}, producer, stop)
 
 
+def _restore(site: Site, topics: Topics, cases: Cases) -> int:
+    with site.busy("cases", "bringing the cases back from their journal"):
+        return restore(site.brokers, topics, cases)
+
+
 async def _directory(site: Site, topics: Topics, stop: asyncio.Event) -> None:
-    producer = Producer(site.bootstrap, client_id="groundswell-directory")
+    producer = Producer(site.brokers, client_id="groundswell-directory")
     builder = DirectoryBuilder(
-        site.bootstrap,
+        site.brokers,
         topics.customers.name,
         site.home / FOLDER,
         health=site.health,
@@ -184,7 +196,8 @@ async def _directory(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     ending = asyncio.Event()
     watch = asyncio.ensure_future(_either(stop, (builder.over, relinker.over), ending))
     try:
-        await _work(site, "directory", stages, producer, ending, in_hand=in_hand)
+        slow = {topics.customers.name: site.settings.directory.settle_seconds}
+        await _work(site, "directory", stages, producer, ending, in_hand=in_hand, slow=slow)
     finally:
         watch.cancel()
         await asyncio.to_thread(builder.end)
@@ -210,7 +223,7 @@ def _relinker(
         prepare=store.prepare,
         before=lambda ids: customers_of(store.get(ids)),
         is_past=builder.is_past,
-        settling=lambda: Settling(site.bootstrap, settings, topics),
+        settling=lambda: Settling(site.brokers, settings, topics),
         posts=PostsReader(client, settings.elasticsearch.prefix),
         directory=DirectoryReader(site.home / FOLDER),
         producer=producer,
@@ -237,15 +250,17 @@ async def _work(  # noqa: PLR0913 - what a worker is made of
     stop: asyncio.Event,
     *,
     in_hand: Mapping[str, int] | None = None,
+    slow: Mapping[str, float] | None = None,
 ) -> None:
     worker = Worker(
         Role(role, group(site.settings, role)),
         stages,
         settings=site.settings,
-        bootstrap=site.bootstrap,
+        brokers=site.brokers,
         state=site.health,
         home=site.home,
         in_hand=in_hand,
+        slow=slow,
     )
     try:
         await worker.run(stop)
@@ -254,7 +269,7 @@ async def _work(  # noqa: PLR0913 - what a worker is made of
 
 
 async def _collect(site: Site, topics: Topics, stop: asyncio.Event) -> None:
-    producer = Producer(site.bootstrap, client_id="groundswell-collect")
+    producer = Producer(site.brokers, client_id="groundswell-collect")
     collectors = Collectors(site, topics, producer, CursorStore(site.home))
     try:
         await collectors.run(stop)

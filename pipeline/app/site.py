@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.app.configuration import kafka_bootstrap
+from pipeline.app.configuration import brokers_of
 from pipeline.app.health import Health
 from pipeline.app.patience import Patience
 from pipeline.core.configuration import read_settings
@@ -32,7 +33,7 @@ class Site:
         self.file = file
         self.home = home
         self.health = state
-        self.bootstrap = kafka_bootstrap(settings, home)
+        self.brokers = brokers_of(settings, home)
         self.ending = threading.Event()
         # What to do when somebody says that what was given up may be tried again.
         self.when_told: list[Callable[[], None]] = []
@@ -52,6 +53,15 @@ class Site:
         """Has everything tried again that was given up."""
         for act in self.when_told:
             act()
+
+    @contextmanager
+    def busy(self, part: str, reason: str) -> Iterator[None]:
+        """Meanwhile the process is not ready, for this reason, and whoever waits for it does not stall."""
+        self.health.waits(part, reason)
+        try:
+            yield
+        finally:
+            self.health.works(part)
 
     def end(self) -> None:
         """Nobody waits any longer."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from elasticsearch import Elasticsearch
 from msgspec import Struct
 
+from pipeline.app.brokers import Brokers
 from pipeline.app.directory.gate import oldest
 from pipeline.app.health import ROLES, Presence, asked, present
 from pipeline.app.offsets import Span, spans
@@ -44,14 +45,14 @@ class Counts(Struct, frozen=True):
 
 
 def page(
-    settings: Settings, home: Path, bootstrap: str, client: Elasticsearch, url: str
+    settings: Settings, home: Path, brokers: Brokers, client: Elasticsearch, url: str
 ) -> tuple[list[Row], list[Standing]]:
     """All rows, top down along the way of a post, and the connectors that run here. Takes about a second, for
     the rates."""
     rows = _embedded(home)
     topics = topics_of(settings.kafka)
-    progress = _progress(settings, bootstrap, topics)
-    rows.append(_kafka_row(bootstrap, progress))
+    progress = _progress(settings, brokers, topics)
+    rows.append(_kafka_row(brokers, progress))
     counts, elastic_row = _index(client, url, settings.elasticsearch.prefix)
     rows.append(elastic_row)
     roles, connectors = _roles(home, settings.http.host)
@@ -59,7 +60,7 @@ def page(
     rows += _customers(home, settings)
     if isinstance(progress, dict):
         time.sleep(1.0)
-        later = _progress(settings, bootstrap, topics)
+        later = _progress(settings, brokers, topics)
         rows += _lags(topics, progress)
         if isinstance(later, dict):
             rows += _rates(topics, progress, later)
@@ -70,7 +71,7 @@ def page(
 Progress = dict[str, dict[int, Span]]
 
 
-def _progress(settings: Settings, bootstrap: str, topics: Topics) -> Progress | str:
+def _progress(settings: Settings, brokers: Brokers, topics: Topics) -> Progress | str:
     """Topic to partitions, each with what its reader has confirmed; a sentence where Kafka is away."""
     readers = {
         topics.posts.name: group(settings, "enrich"),
@@ -79,7 +80,7 @@ def _progress(settings: Settings, bootstrap: str, topics: Topics) -> Progress | 
         topics.rejected.name: None,
     }
     try:
-        admin = admin_client(bootstrap)
+        admin = admin_client(brokers)
         try:
             return {name: spans(admin, name, reader) for name, reader in readers.items()}
         finally:
@@ -98,10 +99,10 @@ def _embedded(home: Path) -> list[Row]:
     return rows
 
 
-def _kafka_row(bootstrap: str, progress: Progress | str) -> Row:
+def _kafka_row(brokers: Brokers, progress: Progress | str) -> Row:
     if isinstance(progress, str):
         return Row("server", "kafka", "away", progress)
-    return Row("server", "kafka", "answers", bootstrap)
+    return Row("server", "kafka", "answers", brokers.address)
 
 
 def _index(client: Elasticsearch, url: str, prefix: str) -> tuple[Counts | None, Row]:

@@ -23,8 +23,8 @@ from pipeline.app import role_lock, supervision
 from pipeline.app.hangup import Terminal
 from pipeline.app.supervision import State, Supervised
 from pipeline.core.errors import ConfigError, FatalError
+from pipeline.core.process_settings import DaemonSettings
 from pipeline.core.rests import Rests
-from pipeline.core.settings import DaemonSettings
 
 log = logging.getLogger("groundswell.supervisor")
 

@@ -13,6 +13,8 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 from msgspec import Struct
 
+from pipeline.app.brokers import Brokers
+from pipeline.app.kafka_entrance import barrier
 from pipeline.core.errors import ConfigError, RetryableError
 from pipeline.core.settings import KafkaSettings
 
@@ -94,28 +96,30 @@ def topics_of(kafka: KafkaSettings) -> Topics:
     )
 
 
-def admin_client(bootstrap: str) -> KafkaAdminClient:
-    """An administration client; raises RetryableError when Kafka does not answer within five seconds."""
+def admin_client(brokers: Brokers) -> KafkaAdminClient:
+    """An administration client. RetryableError when Kafka does not answer within five seconds, or does not
+    let us in, for that may be mended on its side; ConfigError where a certificate cannot be read."""
     try:
         return KafkaAdminClient(
-            bootstrap_servers=bootstrap.split(","),
+            **brokers.for_kafka_python(),
             client_id="groundswell-admin",
             bootstrap_timeout_ms=5000,
             request_timeout_ms=10000,
         )
     except (KafkaError, OSError) as error:
-        raise unreachable(bootstrap) from error
+        raise unreachable(brokers) from error
 
 
-def unreachable(bootstrap: str) -> RetryableError:
-    """The sentence for a Kafka that does not answer."""
+def unreachable(brokers: Brokers) -> RetryableError:
+    """The sentence for a Kafka that no client can be made of: why it lets nobody in, if it answers at all."""
     return RetryableError(
-        f"Kafka does not answer at {bootstrap}: start it (`groundswell up` for the embedded one) "
+        barrier(brokers)
+        or f"Kafka does not answer at {brokers}: start it (`groundswell up` for the embedded one) "
         "or set kafka.bootstrap"
     )
 
 
-def ensure_topics(bootstrap: str, kafka: KafkaSettings, queues: Iterable[str] = ()) -> Topics:
+def ensure_topics(brokers: Brokers, kafka: KafkaSettings, queues: Iterable[str] = ()) -> Topics:
     """Creates what is missing and brings policies up to date, also for the notices of ``queues``; returns
     the topics.
 
@@ -124,7 +128,7 @@ def ensure_topics(bootstrap: str, kafka: KafkaSettings, queues: Iterable[str] = 
     """
     topics = topics_of(kafka)
     wanted = [*topics.all(), *map(topics.queue_of, queues)]
-    admin = admin_client(bootstrap)
+    admin = admin_client(brokers)
     try:
         found = {entry["name"]: len(entry["partitions"]) for entry in admin.describe_topics()}
         missing = [topic for topic in wanted if topic.name not in found]
@@ -133,7 +137,7 @@ def ensure_topics(bootstrap: str, kafka: KafkaSettings, queues: Iterable[str] = 
             _check_partitions(topic.name, found.get(topic.name, kafka.partitions), kafka.partitions)
         _align(admin, [topic for topic in wanted if topic.name in found])
     except KafkaError as error:
-        raise RetryableError(f"Kafka at {bootstrap} could not prepare the topics: {error}") from error
+        raise RetryableError(f"Kafka at {brokers} could not prepare the topics: {error}") from error
     finally:
         admin.close()
     return topics

@@ -20,7 +20,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Prints the ledger; findings go to standard error, and then the exit status is 1."""
     from pipeline.app.auditor import Auditor
-    from pipeline.app.configuration import elasticsearch_url, home_for, kafka_bootstrap, settings_for
+    from pipeline.app.configuration import brokers_of, elasticsearch_url, home_for, settings_for
     from pipeline.cli.output import write_rows
     from sinks import elastic
 
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     home = home_for(args)
     url = elasticsearch_url(settings, home)
     client = elastic.client_for(settings.elasticsearch, url)
-    ledger, findings = Auditor(settings, kafka_bootstrap(settings, home), client).audit()
+    ledger, findings = Auditor(settings, brokers_of(settings, home), client).audit()
     rows = [{"outcome": name, "records": getattr(ledger, name)} for name in ledger.__struct_fields__]
     write_rows(rows, ["outcome", "records"], args.format, sys.stdout)
     for finding in findings[:SHOWN]:

@@ -78,13 +78,13 @@ def _collect(
     stop: threading.Event,
 ) -> int:
     from pipeline.app.collect import Pump
-    from pipeline.app.configuration import home_for, kafka_bootstrap
+    from pipeline.app.configuration import brokers_of, home_for
     from pipeline.app.producer import Producer
     from pipeline.app.topics import ensure_topics
 
-    bootstrap = kafka_bootstrap(settings, home_for(args))
-    topics = ensure_topics(bootstrap, settings.kafka)
-    producer = Producer(bootstrap, client_id="groundswell-collect")
+    brokers = brokers_of(settings, home_for(args))
+    topics = ensure_topics(brokers, settings.kafka)
+    producer = Producer(brokers, client_id="groundswell-collect")
     pump = Pump(
         connector,
         producer,

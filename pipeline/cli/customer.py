@@ -15,6 +15,7 @@ from pipeline.core.errors import ConfigError
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
+    from pipeline.app.brokers import Brokers
     from pipeline.app.customers.file import CustomerFile, Summary
     from pipeline.app.customers.importing import Finding, Import
     from pipeline.core.settings import Settings
@@ -78,17 +79,17 @@ def run_import(args: argparse.Namespace) -> int:
 
     if args.yes and not args.replace:
         raise ConfigError("--yes is for --replace: add it, or leave --yes out")
-    settings, bootstrap, topic = _place(args, create=not args.dry_run)
+    settings, brokers, topic = _place(args, create=not args.dry_run)
     began = time.monotonic()
     lock = home_for(args) / "customer-import.lock"
     with closing(Source(args.file)) as source, locked(lock, waiting=_wait):
         file = CustomerFile(source, region_of(settings))
-        with closing(Import(file, held(bootstrap, topic), replace=args.replace)) as work:
+        with closing(Import(file, held(brokers, topic), replace=args.replace)) as work:
             _list(work.findings(), args.format)
             if not args.yes:
                 work.check()
             if not args.dry_run:
-                _send(work, bootstrap, topic)
+                _send(work, brokers, topic)
             seconds = time.monotonic() - began
             _sum_up(work.summary, file, source.encoding.words, seconds, dry=args.dry_run)
             return SOME_REFUSED if work.summary.refused else 0
@@ -98,10 +99,10 @@ def _wait() -> None:
     print("another import of this home is under way; waiting for its end", file=sys.stderr)
 
 
-def _send(work: Import, bootstrap: str, topic: str) -> None:
+def _send(work: Import, brokers: Brokers, topic: str) -> None:
     from pipeline.app.producer import Producer
 
-    producer = Producer(bootstrap, client_id="groundswell-customer")
+    producer = Producer(brokers, client_id="groundswell-customer")
     try:
         work.send(producer, topic)
     except KeyboardInterrupt:
@@ -156,10 +157,10 @@ def run_remove(args: argparse.Namespace) -> int:
     from pipeline.app.producer import Producer
     from pipeline.cli.output import plain
 
-    _, bootstrap, topic = _place(args, create=True)
+    _, brokers, topic = _place(args, create=True)
     ids = list(dict.fromkeys(args.ids))
-    unknown = unknown_ids(bootstrap, topic, ids)
-    producer = Producer(bootstrap, client_id="groundswell-customer")
+    unknown = unknown_ids(brokers, topic, ids)
+    producer = Producer(brokers, client_id="groundswell-customer")
     try:
         remove(producer, topic, [one for one in ids if one not in unknown])
     finally:
@@ -170,19 +171,19 @@ def run_remove(args: argparse.Namespace) -> int:
     return SOME_REFUSED if unknown else 0
 
 
-def _place(args: argparse.Namespace, *, create: bool) -> tuple[Settings, str, str]:
+def _place(args: argparse.Namespace, *, create: bool) -> tuple[Settings, Brokers, str]:
     """The settings, where Kafka is, and the name of the topic of customers."""
     from pipeline.app import logs
-    from pipeline.app.configuration import home_for, kafka_bootstrap, settings_for
+    from pipeline.app.configuration import brokers_of, home_for, settings_for
     from pipeline.app.topics import admin_client, ensure_topics, topics_of
 
     settings = settings_for(args)
     logs.set_up("warning")
-    bootstrap = kafka_bootstrap(settings, home_for(args))
+    brokers = brokers_of(settings, home_for(args))
     if create:
-        return settings, bootstrap, ensure_topics(bootstrap, settings.kafka).customers.name
-    admin_client(bootstrap).close()  # says in one sentence when Kafka is away
-    return settings, bootstrap, topics_of(settings.kafka).customers.name
+        return settings, brokers, ensure_topics(brokers, settings.kafka).customers.name
+    admin_client(brokers).close()  # says in one sentence when Kafka is away
+    return settings, brokers, topics_of(settings.kafka).customers.name
 
 
 def run_show(args: argparse.Namespace) -> int:

@@ -25,7 +25,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Drops the indices unless ``--keep``, then writes everything that the log holds."""
     from pipeline.app import logs
-    from pipeline.app.configuration import elasticsearch_url, home_for, kafka_bootstrap, settings_for
+    from pipeline.app.configuration import brokers_of, elasticsearch_url, home_for, settings_for
     from pipeline.app.producer import Producer
     from pipeline.app.reconstruction import Log, reconstruct
     from pipeline.app.topics import ensure_topics
@@ -36,12 +36,12 @@ def run(args: argparse.Namespace) -> int:
     home = home_for(args)
     if not args.keep and not args.yes and not _agreed(settings.elasticsearch.prefix):
         raise ConfigError("nothing was dropped; answer yes, or use --yes or --keep")
-    bootstrap = kafka_bootstrap(settings, home)
-    topics = ensure_topics(bootstrap, settings.kafka)
+    brokers = brokers_of(settings, home)
+    topics = ensure_topics(brokers, settings.kafka)
     sink = elastic.build(settings.elasticsearch, elasticsearch_url(settings, home))
-    producer = Producer(bootstrap, client_id="groundswell-rebuild")
+    producer = Producer(brokers, client_id="groundswell-rebuild")
     try:
-        done = reconstruct(Log(bootstrap, topics, producer), sink, settings, _report, keep=args.keep)
+        done = reconstruct(Log(brokers, topics, producer), sink, settings, _report, keep=args.keep)
     finally:
         producer.close()
         sink.close()

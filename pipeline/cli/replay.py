@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     """Sends each file in turn; a bad line is set aside in the rejected topic and does not stop the rest."""
     from pipeline.app import logs
     from pipeline.app.collect import Tally
-    from pipeline.app.configuration import home_for, kafka_bootstrap, settings_for
+    from pipeline.app.configuration import brokers_of, home_for, settings_for
     from pipeline.app.replay import replay_file
     from pipeline.app.topics import ensure_topics
 
@@ -45,8 +45,8 @@ def run(args: argparse.Namespace) -> int:
     if args.rate is not None and args.rate <= 0:
         raise ConfigError("--rate must be above 0")
     home = home_for(args)
-    bootstrap = kafka_bootstrap(settings, home)
-    topics = ensure_topics(bootstrap, settings.kafka)
+    brokers = brokers_of(settings, home)
+    topics = ensure_topics(brokers, settings.kafka)
     stop = threading.Event()
     tallies: dict[int, Tally] = {}
     began = time.monotonic()
@@ -54,9 +54,7 @@ def run(args: argparse.Namespace) -> int:
         for number, name in enumerate(args.files):
             tallies[number] = Tally()
             report = partial(tallies.__setitem__, number)
-            replay_file(
-                name, bootstrap, topics, home, stop, rate=args.rate, resume=args.resume, report=report
-            )
+            replay_file(name, brokers, topics, home, stop, rate=args.rate, resume=args.resume, report=report)
     except KeyboardInterrupt:
         stop.set()
     except GroundswellError:

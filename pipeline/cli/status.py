@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     import msgspec
 
     from pipeline.app import logs
-    from pipeline.app.configuration import elasticsearch_url, home_for, kafka_bootstrap, settings_for
+    from pipeline.app.configuration import brokers_of, elasticsearch_url, home_for, settings_for
     from pipeline.app.status import page
     from pipeline.cli.output import write_rows
     from sinks import elastic
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     home = home_for(args)
     url = elasticsearch_url(settings, home)
     client = elastic.client_for(settings.elasticsearch, url)
-    rows, connectors = page(settings, home, kafka_bootstrap(settings, home), client, url)
+    rows, connectors = page(settings, home, brokers_of(settings, home), client, url)
     shown = [msgspec.structs.asdict(row) for row in rows]
     columns = ["part", "name", "state", "detail"]
     if args.format == "table":

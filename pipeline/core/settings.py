@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from pipeline.core.process_settings import CollectSettings, DaemonSettings, HttpSettings, LogSettings
+
 RESERVED = {
     "GROUNDSWELL_HOME": "the folder with all state of this installation",
     "GROUNDSWELL_CONFIG": "the settings file, where `--config` names none",
@@ -136,11 +138,67 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
             description="Hours after which a topic starts a new file; only closed files are compacted.",
         ),
     ] = 6
+    security_protocol: Annotated[
+        Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"],
+        Meta(
+            description="How the brokers are spoken to, in Kafka's own words: SSL is TLS, SASL is a sign-in"
+            " by name and password."
+        ),
+    ] = "PLAINTEXT"
+    ca_file: Annotated[
+        Path | None,
+        Meta(
+            description="Certificate (PEM) of the authority that the brokers' own must come from; empty means"
+            " the system's own authorities."
+        ),
+    ] = None
+    certificate_file: Annotated[
+        Path | None,
+        Meta(description="Our own certificate (PEM), where the brokers ask for one; goes with `key_file`."),
+    ] = None
+    key_file: Annotated[
+        Path | None, Meta(description="Private key (PEM, without a password) of `certificate_file`.")
+    ] = None
+    sasl_mechanism: Annotated[
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
+        Meta(description="How name and password are shown to the brokers, with SASL."),
+    ] = "SCRAM-SHA-512"
+    username: Annotated[str, Meta(description="Name to sign in with, with SASL.")] = ""
+    password: Annotated[Secret, Meta(description="The password of `username`.")] = Secret()
 
     def __post_init__(self) -> None:
         if self.rejected_days < self.posts_days:
             # The audit would miss the reason of a refusal whose input is still in the log.
             raise ValueError("rejected_days is below posts_days: keep what was refused at least as long")
+        if bool(self.certificate_file) != bool(self.key_file):
+            there, lacking = ("certificate_file", "key_file")[:: 1 if self.certificate_file else -1]
+            raise ValueError(f"{there} is set and {lacking} is not: set both or neither")
+        if not self.tls and (self.ca_file or self.certificate_file):
+            # Whoever names an authority believes that nobody listens in.
+            named = "ca_file" if self.ca_file else "certificate_file"
+            meant = "SASL_SSL" if self.sasl else "SSL"
+            raise ValueError(
+                f"{named} is set, but security_protocol {self.security_protocol} is without TLS: set {meant}"
+            )
+        if self.sasl and not (self.username and self.password):
+            lacking = "password" if self.username else "username"
+            raise ValueError(f"security_protocol {self.security_protocol} signs in by name: set {lacking}")
+        if not self.sasl and (self.username or self.password):
+            named = "username" if self.username else "password"
+            meant = "SASL_SSL" if self.tls else "SASL_SSL, or SASL_PLAINTEXT without TLS"
+            raise ValueError(
+                f"{named} is set, but security_protocol {self.security_protocol} signs nobody in: set {meant}"
+            )
+
+    @property
+    def tls(self) -> bool:
+        """Whether the connections are encrypted."""
+        return self.security_protocol in ("SSL", "SASL_SSL")
+
+    @property
+    def sasl(self) -> bool:
+        """Whether name and password are asked for."""
+        return self.security_protocol.startswith("SASL_")
 
 
 class ElasticsearchSettings(Struct, frozen=True, kw_only=True):
@@ -196,10 +254,40 @@ class EngineSettings(Struct, frozen=True, kw_only=True):
     commit_seconds: Annotated[
         float, Meta(gt=0, le=60, description="Seconds between commits of confirmed offsets.")
     ] = 0.5
+    stall_seconds: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=86400,
+            description="Seconds without progress, though nothing is away, after which a partition is told as"
+            " stalled.",
+        ),
+    ] = 60.0
+    stall_exit_seconds: Annotated[
+        float,
+        Meta(
+            ge=2,
+            le=864000,
+            description="Seconds without progress after which the process ends itself, to be started anew.",
+        ),
+    ] = 300.0
+    rejected_share: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1,
+            description="Share of the last 2,000 records of a role that may be rejected before the process"
+            " ends rather than reject everything; 1 bears all.",
+        ),
+    ] = 0.5
     bulk_bytes: Annotated[
         int,
         Meta(ge=1000, le=100_000_000, description="Bytes of one bulk request to Elasticsearch, at most."),
     ] = 5_000_000
+
+    def __post_init__(self) -> None:
+        if self.stall_exit_seconds <= self.stall_seconds:
+            raise ValueError("stall_exit_seconds is not above stall_seconds: a stall is told before the end")
 
 
 Step = Annotated[
@@ -231,91 +319,6 @@ class DirectorySettings(Struct, frozen=True, kw_only=True):
             " at once more. enrich takes no posts while its directory is older than half of them.",
         ),
     ] = 60.0
-
-
-class DaemonSettings(Struct, frozen=True, kw_only=True):
-    """When `groundswell run` gives up a role that dies again and again."""
-
-    park_after: Annotated[
-        int,
-        Meta(
-            ge=0,
-            le=1000,
-            description="Deaths of a role in a row after which it is parked, that is, left alone for long."
-            " 0: never.",
-        ),
-    ] = 10
-    healthy_seconds: Annotated[
-        float,
-        Meta(ge=1, le=86400, description="Seconds that a role must live for its deaths to be counted anew."),
-    ] = 60.0
-    parked_minutes: Annotated[
-        float,
-        Meta(
-            gt=0,
-            le=10080,
-            description="Minutes after which a parked role is tried once again. SIGHUP has it tried at once.",
-        ),
-    ] = 60.0
-
-
-class CollectSettings(Struct, frozen=True, kw_only=True):
-    """When the role collect gives up a connector, and when it tells of one that does not answer."""
-
-    park_after: Annotated[
-        int,
-        Meta(
-            ge=0,
-            le=1000,
-            description="Failures of a connector in a row that waiting does not mend (credentials, names,"
-            " unforeseen faults) after which it is parked. 0: never.",
-        ),
-    ] = 6
-    parked_hours: Annotated[
-        float,
-        Meta(
-            gt=0,
-            le=720,
-            description="Hours after which a parked connector is tried once again. SIGHUP, and a change of"
-            " the settings file or of a file that its table names, have it tried at once.",
-        ),
-    ] = 24.0
-    silent_seconds: Annotated[
-        float,
-        Meta(
-            gt=0,
-            le=86400,
-            description="Seconds after which a connector that has not come back from reading is told of.",
-        ),
-    ] = 120.0
-
-
-class HttpSettings(Struct, frozen=True, kw_only=True):
-    """Where the health and metrics pages are served."""
-
-    host: Annotated[
-        str, Meta(min_length=1, description="Address to listen on; the pages have no password.")
-    ] = "127.0.0.1"
-    port: Annotated[
-        int,
-        Meta(
-            ge=0,
-            le=65535,
-            description="First port; each role adds its number (collect 0, enrich 1, index 2, directory 3)."
-            " 0 takes any free port.",
-        ),
-    ] = 9640
-
-
-class LogSettings(Struct, frozen=True, kw_only=True):
-    """What is written to the log, and how."""
-
-    level: Annotated[
-        Literal["debug", "info", "warning", "error"], Meta(description="The least that is worth a line.")
-    ] = "info"
-    format: Annotated[
-        Literal["text", "json"], Meta(description="Lines for people, or one JSON object a line.")
-    ] = "text"
 
 
 Tables = dict[str, dict[str, Any]]

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from pipeline.app import collectors
+from pipeline.app.brokers import Brokers
 from pipeline.app.collectors import Collectors
 from pipeline.app.cursors import CursorStore
 from pipeline.app.health import Health
@@ -64,7 +65,7 @@ class Running:
         monkeypatch.setattr(collectors, "_LONGEST_REST", 0.5)
         settings = read_settings(self.file, {})
         self.site = Site(settings, folder, Health("collect", Meters()), self.file)
-        self._producer = Producer("127.0.0.1:1")
+        self._producer = Producer(Brokers("127.0.0.1:1"))
         topics = topics_of(settings.kafka)
         self.collectors = Collectors(self.site, topics, self._producer, CursorStore(folder))
         self._stop = asyncio.Event()

@@ -16,6 +16,7 @@ import pytest
 from msgspec import Struct
 
 from pipeline.app.batch_driver import RecordBatch
+from pipeline.app.brokers import Brokers
 from pipeline.app.enrich_stage import EnrichStage
 from pipeline.app.health import Health
 from pipeline.app.meters import Meters
@@ -284,7 +285,7 @@ def test_it_ends_while_it_waits_for_the_memory_of_a_partition() -> None:
         raise RetryableError("Kafka is away")
 
     health = Health("enrich", Meters())
-    producer = Producer("127.0.0.1:1")
+    producer = Producer(Brokers("127.0.0.1:1"))
     stage = EnrichStage(
         Chain([("picky", Picky())]),
         producer,

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+from pipeline.app.brokers import Brokers
 from pipeline.app.directory.posts import PostsReader
 from pipeline.app.directory.relinker import Relinker, Ways
 from pipeline.app.directory.settling import Settling
@@ -19,7 +20,7 @@ from pipeline.app.producer import Producer
 from pipeline.identity.directory import Change, DirectoryReader, DirectoryWriter
 from testkit.waiting import until
 
-NOWHERE = "127.0.0.1:1"
+NOWHERE = Brokers("127.0.0.1:1")
 LINKED = {
     "id": "x:1",
     "source": "x",

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pipeline.app.configuration import elasticsearch_url, home_for, kafka_bootstrap, settings_for
+from pipeline.app.configuration import brokers_of, elasticsearch_url, home_for, settings_for
 from pipeline.core.errors import ConfigError
 from pipeline.core.settings import ElasticsearchSettings, KafkaSettings, Settings
 from pipeline.embedded.home import Layout
@@ -86,19 +86,19 @@ def running(home: Path, name: str, port: int) -> State:
 
 def test_addresses_are_the_settings_then_the_embedded_servers_then_the_defaults(home: Path) -> None:
     plain = Settings()
-    assert kafka_bootstrap(plain, home) == "127.0.0.1:9092"
+    assert brokers_of(plain, home).address == "127.0.0.1:9092"
     assert elasticsearch_url(plain, home) == "http://127.0.0.1:9200"
     kafka, elasticsearch = running(home, "kafka", 19092), running(home, "elasticsearch", 19200)
-    assert kafka_bootstrap(plain, home) == "127.0.0.1:19092"
+    assert brokers_of(plain, home).address == "127.0.0.1:19092"
     assert elasticsearch_url(plain, home) == "http://127.0.0.1:19200"
     own = Settings(
         kafka=KafkaSettings(bootstrap="k:1"), elasticsearch=ElasticsearchSettings(url="https://e:2")
     )
-    assert kafka_bootstrap(own, home) == "k:1"
+    assert brokers_of(own, home).address == "k:1"
     assert elasticsearch_url(own, home) == "https://e:2"
     for state in (kafka, elasticsearch):
         write_state(Layout(home).state(state.name), msgspec.structs.replace(state, phase="stopped"))
-    assert kafka_bootstrap(plain, home) == "127.0.0.1:9092"
+    assert brokers_of(plain, home).address == "127.0.0.1:9092"
     assert elasticsearch_url(plain, home) == "http://127.0.0.1:9200"
 
 
@@ -106,10 +106,10 @@ def test_a_server_that_was_killed_is_still_the_one_to_wait_for(home: Path) -> No
     state = msgspec.structs.replace(running(home, "kafka", 19092), pid=2**22 + 1)
     write_state(Layout(home).state("kafka"), state)
     assert not alive(state)
-    assert kafka_bootstrap(Settings(), home) == "127.0.0.1:19092"
+    assert brokers_of(Settings(), home).address == "127.0.0.1:19092"
 
 
 def test_a_home_that_cannot_be_read_is_told(home: Path) -> None:
     Layout(home).state("kafka").mkdir(parents=True)
     with pytest.raises(ConfigError, match="set GROUNDSWELL_HOME"):
-        kafka_bootstrap(Settings(), home)
+        brokers_of(Settings(), home)

@@ -148,7 +148,7 @@ def by_replay(installation: Installation, folder: Path) -> list[tuple[str, bytes
 def by_a_stranger(installation: Installation, _folder: Path) -> list[tuple[str, bytes]]:
     """Some other program writes the same into the posts topic, without our keys."""
     topics = ensure_topics(installation.kafka, installation.settings.kafka)
-    producer = KafkaProducer(bootstrap_servers=installation.kafka, max_request_size=8_000_000)
+    producer = KafkaProducer(bootstrap_servers=installation.kafka.address, max_request_size=8_000_000)
     # A key of its own, none, and one that is no text and longer than any id.
     keys = [b"1", None, b"\xff" * 2000]
     sent = [

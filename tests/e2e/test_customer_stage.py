@@ -175,7 +175,7 @@ async def work(made: Made, done: Callable[[], bool]) -> None:
         Role("directory", f"{installation.prefix}-directory"),
         {made.topics.customers.name: made.stage},
         settings=installation.settings,
-        bootstrap=installation.kafka,
+        brokers=installation.kafka,
         state=made.health,
         home=installation.home,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from pipeline.app.brokers import Brokers
 from pipeline.app.directory.builder import DirectoryBuilder
 from pipeline.app.health import Health
 from pipeline.app.meters import Meters
@@ -28,12 +29,12 @@ class Scene:
     """A customers topic, and builders of one directory one after the other."""
 
     def __init__(self, kafka: str, prefix: str, path: Path) -> None:
-        self.kafka = kafka
         self.settings = KafkaSettings(bootstrap=kafka, prefix=prefix, partitions=2)
-        self.topic = ensure_topics(kafka, self.settings).customers.name
+        self.kafka = Brokers(kafka, self.settings)
+        self.topic = ensure_topics(self.kafka, self.settings).customers.name
         self.path = path
         self.reader = DirectoryReader(path)
-        self.producer = Producer(kafka)
+        self.producer = Producer(self.kafka)
         self.health = Health("directory", Meters())
         self._builders: list[DirectoryBuilder] = []
 
@@ -70,7 +71,7 @@ class Scene:
 
     def remake(self) -> None:
         """The topic is deleted, and made anew without a record."""
-        admin = AdminClient({"bootstrap.servers": self.kafka})
+        admin = AdminClient(self.kafka.for_confluent())
         for gone in admin.delete_topics([self.topic]).values():
             gone.result(10)
         until(lambda: self.topic not in admin.list_topics(timeout=5).topics, why="it is gone")

@@ -88,7 +88,7 @@ def test_pages_of_a_working_role(installation: Installation, posts: Posts, tmp_p
     assert page(installation, "enrich", "/healthz")[0] == 200
     assert page(installation, "enrich", "/nonsense")[0] == 404
     installation.command("replay", str(file))
-    producer = Producer({"bootstrap.servers": installation.kafka})
+    producer = Producer(installation.kafka.for_confluent())
     producer.produce(topics_of(installation.settings.kafka).posts.name, b"no post", b"key")
     producer.flush()
     wanted = (
@@ -107,6 +107,7 @@ EXPLODING = """
 import asyncio, sys
 from pathlib import Path
 from pipeline.app.health import Health
+from pipeline.app.brokers import Brokers
 from pipeline.app.meters import Meters
 from pipeline.app.worker import Role, Worker
 from pipeline.core.settings import Settings
@@ -120,7 +121,7 @@ class Stage:
 async def main():
     worker = Worker(
         Role("enrich", sys.argv[2] + "-group"), {{sys.argv[2]: Stage()}}, settings=Settings(),
-        bootstrap=sys.argv[1], state=Health("enrich", Meters()), home=Path(sys.argv[3]),
+        brokers=Brokers(sys.argv[1]), state=Health("enrich", Meters()), home=Path(sys.argv[3]),
     )
     await worker.run(asyncio.Event())
 
@@ -137,7 +138,7 @@ def test_a_crashed_agent_ends_the_process_with_status_1(
     assert installation.command("replay", str(file)).returncode == 0
     script = EXPLODING.format(error='RuntimeError("an unforeseen fault")')
     ended = subprocess.run(
-        [sys.executable, "-c", script, installation.kafka, topics.posts.name, str(tmp_path)],
+        [sys.executable, "-c", script, installation.kafka.address, topics.posts.name, str(tmp_path)],
         capture_output=True,
         timeout=60,
         check=False,

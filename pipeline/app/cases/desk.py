@@ -13,7 +13,7 @@ from pathlib import Path
 from enrichers.route import read_router
 from pipeline.app.cases.journal import journal_to
 from pipeline.app.checking import rules_file
-from pipeline.app.configuration import elasticsearch_url, kafka_bootstrap
+from pipeline.app.configuration import brokers_of, elasticsearch_url
 from pipeline.app.producer import Producer
 from pipeline.app.topics import admin_client, topics_of
 from pipeline.core.case import Case
@@ -91,9 +91,9 @@ class Desk:
 
     @contextmanager
     def _journal(self) -> Iterator[Producer]:
-        bootstrap = kafka_bootstrap(self.settings, self._home)
-        admin_client(bootstrap).close()  # says in one sentence when Kafka is away
-        producer = Producer(bootstrap, client_id="groundswell-queue")
+        brokers = brokers_of(self.settings, self._home)
+        admin_client(brokers).close()  # says in one sentence when Kafka is away
+        producer = Producer(brokers, client_id="groundswell-queue")
         try:
             yield producer
         finally:

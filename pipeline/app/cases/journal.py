@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
+from pipeline.app.brokers import Brokers
 from pipeline.app.log_reader import read_topic
 from pipeline.app.producer import Producer, Record
 from pipeline.app.topics import Topics
@@ -31,13 +32,13 @@ def journal_to(producer: Producer, topics: Topics) -> Journal:
     return append
 
 
-def journaled(bootstrap: str, topics: Topics) -> dict[str, dict[int, Step]]:
+def journaled(brokers: Brokers, topics: Topics) -> dict[str, dict[int, Step]]:
     """All steps in the journal, by case and revision.
 
     Raises RetryableError when Kafka is away, FatalError when the topic holds what no Groundswell wrote.
     """
     found: dict[str, dict[int, Step]] = {}
-    for portion in read_topic(bootstrap, topics.cases.name):
+    for portion in read_topic(brokers, topics.cases.name):
         for record in portion:
             try:
                 entry = decode_entry(record.value or b"")
@@ -58,31 +59,31 @@ def folded(steps: dict[str, dict[int, Step]]) -> Iterator[Case]:
             yield fold(id, whole)
 
 
-def restore(bootstrap: str, topics: Topics, cases: Cases) -> int:
+def restore(brokers: Brokers, topics: Topics, cases: Cases) -> int:
     """Fills the index from the journal and lets work begin; returns how many cases there are.
 
     Safe beside others who do the same or work already: the highest revision of a case stands.
     """
     cases.prepare()
-    steps = journaled(bootstrap, topics)
+    steps = journaled(brokers, topics)
     for portion in _portions(folded(steps)):
         cases.fill(portion)
     cases.finish()
     return len(steps)
 
 
-def drop(bootstrap: str, topics: Topics, cases: Cases, journal: Journal) -> int:
+def drop(brokers: Brokers, topics: Topics, cases: Cases, journal: Journal) -> int:
     """Deletes the index of cases once the journal has all of it; returns how many steps it lacked."""
     # From here on nobody writes, so what is read is all there is.
     cases.freeze()
-    missing = complete(bootstrap, topics, cases, journal)
+    missing = complete(brokers, topics, cases, journal)
     cases.drop()
     return missing
 
 
-def complete(bootstrap: str, topics: Topics, cases: Cases, journal: Journal) -> int:
+def complete(brokers: Brokers, topics: Topics, cases: Cases, journal: Journal) -> int:
     """Appends the steps that the index has and the journal lacks; returns how many."""
-    known = journaled(bootstrap, topics)
+    known = journaled(brokers, topics)
     cases.store.refresh()
     missing = 0
     for portion in _portions(cases.all()):

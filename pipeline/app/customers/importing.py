@@ -16,6 +16,7 @@ from typing import IO
 import msgspec
 from msgspec import Struct
 
+from pipeline.app.brokers import Brokers
 from pipeline.app.customers.books import Books
 from pipeline.app.customers.file import Bad, CustomerFile, Good, Summary
 from pipeline.app.log_reader import read_topic
@@ -37,11 +38,11 @@ class Finding(Struct, frozen=True):
     problem: str
 
 
-def held(bootstrap: str, topic: str) -> Books:
+def held(brokers: Brokers, topic: str) -> Books:
     """What the topic holds. RetryableError where Kafka is away."""
     books = Books()
     hold = books.hold
-    for portion in read_topic(bootstrap, topic):
+    for portion in read_topic(brokers, topic):
         for record in portion:
             hold(record.key, record.value)
     return books

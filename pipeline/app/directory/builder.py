@@ -19,6 +19,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka import KafkaError as Code
 from msgspec import Struct
 
+from pipeline.app.brokers import Brokers
 from pipeline.app.directory.changes import change_of
 from pipeline.app.directory.plan import Ends, starts
 from pipeline.app.health import Health
@@ -55,7 +56,7 @@ class DirectoryBuilder:
 
     def __init__(  # noqa: PLR0913 - the builder's collaborators, each handed in once
         self,
-        bootstrap: str,
+        brokers: Brokers,
         topic: str,
         path: Path,
         *,
@@ -64,7 +65,7 @@ class DirectoryBuilder:
         clock: Callable[[], datetime],
     ) -> None:
         self.over: Future[None] = Future()
-        self._bootstrap = bootstrap
+        self._brokers = brokers
         self._topic = topic
         self._path = path
         self._health = health
@@ -156,9 +157,9 @@ class DirectoryBuilder:
     def _consumer(self) -> Consumer:
         return Consumer(
             {
-                "bootstrap.servers": self._bootstrap,
+                **self._brokers.for_confluent(),
                 "client.id": "groundswell-directory",
-                "group.id": "groundswell-directory-builder",  # asked for, and not used
+                "group.id": self._brokers.reader_group,
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "auto.offset.reset": "error",
@@ -175,7 +176,7 @@ class DirectoryBuilder:
         try:
             described = consumer.list_topics(self._topic, timeout=_ANSWER_SECONDS).topics[self._topic]
             if described.error is not None or not described.partitions:
-                raise RetryableError(f"Kafka at {self._bootstrap} has no topic {self._topic}")
+                raise RetryableError(f"Kafka at {self._brokers} has no topic {self._topic}")
             return {
                 number: consumer.get_watermark_offsets(
                     TopicPartition(self._topic, number), timeout=_ANSWER_SECONDS, cached=False
@@ -184,7 +185,7 @@ class DirectoryBuilder:
             }
         except KafkaException as error:
             raise RetryableError(
-                f"Kafka at {self._bootstrap} does not give the topic {self._topic}: {error}"
+                f"Kafka at {self._brokers} does not give the topic {self._topic}: {error}"
             ) from error
 
     def _step(self, consumer: Consumer, writer: DirectoryWriter) -> bool:

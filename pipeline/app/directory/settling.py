@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from kafka.admin import KafkaAdminClient
 
+from pipeline.app.brokers import Brokers
 from pipeline.app.offsets import Span, spans
 from pipeline.app.site import group
 from pipeline.app.topics import Topics, admin_client
@@ -38,8 +39,8 @@ def reached(progress: Mapping[int, Span], goals: Goals) -> bool:
 class Settling:
     """One wait, begun when it is made; ask :meth:`over` now and then."""
 
-    def __init__(self, bootstrap: str, settings: Settings, topics: Topics) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, brokers: Brokers, settings: Settings, topics: Topics) -> None:
+        self._brokers = brokers
         self._settings = settings
         self._topics = topics
         self._enrich: Goals | None = None
@@ -50,7 +51,7 @@ class Settling:
         """Whether all has come to rest. False too while Kafka is away."""
         try:
             if self._admin is None:
-                self._admin = admin_client(self._bootstrap)
+                self._admin = admin_client(self._brokers)
             return self._over(self._admin)
         except RetryableError:
             self.close()

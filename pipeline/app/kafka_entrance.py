@@ -1,0 +1,284 @@
+"""Why Kafka lets us in or not, found out step by step: connection, TLS, sign-in.
+
+Every client library says the same of a wrong password, a wrong certificate and a broker that is off: it
+could not bootstrap. So the few requests up to the sign-in are made here by hand, and whichever of them
+fails names the cause. Nothing is sent after the sign-in.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import ssl
+import struct
+from contextlib import suppress
+
+from msgspec import Struct
+
+from pipeline.app.brokers import Brokers, tls_context
+from pipeline.app.scram import Scram, ServerDidNotProve
+from pipeline.core.settings import KafkaSettings
+
+TIMEOUT = 5.0
+"""Seconds for each step."""
+
+_API_VERSIONS, _SASL_HANDSHAKE, _SASL_AUTHENTICATE = 18, 17, 36
+_UNSUPPORTED_MECHANISM, _ILLEGAL_SASL_STATE, _UNSUPPORTED_REQUEST = 33, 34, 42
+_LARGEST_ANSWER = 1024 * 1024
+# OpenSSL's numbers of why a certificate is not trusted.
+_NOT_YET, _EXPIRED, _HOST, _ADDRESS = 9, 10, 62, 64
+
+
+class Barred(Exception):
+    """A step failed; the message is the sentence for whoever has to act."""
+
+
+class _Closed(Exception):
+    """The other side hung up, or sent what is no Kafka."""
+
+
+class _Door(Struct, frozen=True):
+    """One broker, and how it is to be entered."""
+
+    address: str
+    settings: KafkaSettings
+    context: ssl.SSLContext | None
+
+    @property
+    def host(self) -> str:
+        return self.address.rpartition(":")[0].strip("[]")
+
+    def dial(self) -> socket.socket:
+        """A connection to it. Raises OSError."""
+        return socket.create_connection((self.host, int(self.address.rpartition(":")[2])), TIMEOUT)
+
+
+def barrier(brokers: Brokers) -> str:
+    """Why the first broker that answers does not let us in; empty where one does, and where none even
+    answers: that is no question of security. Raises ConfigError where a certificate cannot be read."""
+    settings = brokers.settings
+    context = tls_context(settings) if settings.tls else None
+    reasons = []
+    for address in brokers.address.split(","):
+        try:
+            _enter(_Door(address, settings, context))
+        except Barred as error:
+            reasons.append(str(error))
+        except OSError:
+            continue  # is away
+        else:
+            return ""
+    return reasons[0] if reasons else ""
+
+
+def _enter(door: _Door) -> None:
+    """All steps with one broker. Raises Barred, and OSError where nobody answers."""
+    with door.dial() as plain:
+        if door.context is None:
+            _greet_plainly(plain, door)
+            _sign_in(plain, door)
+            return
+        with _encrypted(plain, door, door.context) as encrypted:
+            try:
+                _greet(encrypted)
+            except ssl.SSLError as error:  # with TLS 1.3 the server judges our certificate only now
+                raise Barred(_certificate_refused(door, error)) from error
+            except (OSError, _Closed) as error:
+                raise Barred(f"Kafka at {door.address} ends the connection after TLS: see its log") from error
+            _sign_in(encrypted, door)
+
+
+def _greet_plainly(plain: socket.socket, door: _Door) -> None:
+    address = door.address
+    try:
+        _greet(plain)
+    except (OSError, _Closed) as error:
+        if _speaks_tls(door):
+            meant = "SASL_SSL" if door.settings.sasl else "SSL"
+            raise Barred(
+                f"Kafka at {address} speaks TLS: set kafka.security_protocol to {meant}, or name the port"
+                " without TLS in kafka.bootstrap"
+            ) from error
+        raise Barred(f"what answers at {address} is no Kafka: correct kafka.bootstrap") from error
+
+
+def _encrypted(plain: socket.socket, door: _Door, context: ssl.SSLContext) -> ssl.SSLSocket:
+    address = door.address
+    try:
+        return context.wrap_socket(plain, server_hostname=door.host)
+    except ssl.SSLCertVerificationError as error:
+        raise Barred(_untrusted(door, error)) from error
+    except OSError as error:
+        if _speaks_kafka_plainly(door):
+            meant = "SASL_PLAINTEXT" if door.settings.sasl else "PLAINTEXT"
+            raise Barred(
+                f"Kafka at {address} speaks no TLS on this port: name the port with TLS in kafka.bootstrap,"
+                f" or set kafka.security_protocol to {meant}"
+            ) from error
+        if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
+            raise Barred(_certificate_refused(door, error)) from error
+        raise Barred(f"no TLS with {address} ({error}): correct kafka.bootstrap") from error
+
+
+def _untrusted(door: _Door, error: ssl.SSLCertVerificationError) -> str:
+    address, settings = door.address, door.settings
+    if error.verify_code in (_EXPIRED, _NOT_YET):
+        state = "has expired" if error.verify_code == _EXPIRED else "is not valid yet"
+        return f"the certificate of Kafka at {address} {state}: renew it, or correct this machine's clock"
+    if error.verify_code in (_HOST, _ADDRESS):
+        return (
+            f"the certificate of Kafka at {address} is for another name ({error.verify_message}): write in"
+            " kafka.bootstrap a name that stands in the certificate"
+        )
+    trusted = f"kafka.ca_file {settings.ca_file}" if settings.ca_file else "the system's own authorities"
+    return (
+        f"the certificate of Kafka at {address} does not come from {trusted} ({error.verify_message}): name"
+        " the authority that it comes from in kafka.ca_file"
+    )
+
+
+def _certificate_refused(door: _Door, error: ssl.SSLError) -> str:
+    address, settings = door.address, door.settings
+    said = (error.reason or "").replace("_", " ").lower()
+    if settings.certificate_file is None:
+        return (
+            f"Kafka at {address} asks for a certificate of ours ({said}): set kafka.certificate_file and"
+            " kafka.key_file, or name a port that asks for a password"
+        )
+    return (
+        f"Kafka at {address} does not take kafka.certificate_file {settings.certificate_file} ({said}): it"
+        " must come from an authority that the broker trusts"
+    )
+
+
+def _sign_in(connection: socket.socket, door: _Door) -> None:
+    """Asks for the mechanism, and signs in where that is wanted. Raises Barred."""
+    address, settings = door.address, door.settings
+    code, offered = _offered(connection, settings.sasl_mechanism)
+    if reason := _no_way(door, code, offered):
+        raise Barred(reason)
+    if not settings.sasl:
+        return
+    refused = (
+        f"Kafka at {address} refuses the sign-in of `{settings.username}` by {settings.sasl_mechanism}:"
+        " correct kafka.username, or the password (GROUNDSWELL_KAFKA_PASSWORD or kafka.password_file)"
+    )
+    try:
+        _authenticate(connection, settings)
+    except ServerDidNotProve:
+        raise Barred(f"Kafka at {address} does not know the password itself: who is it really?") from None
+    except (OSError, _Closed, ValueError, KeyError, struct.error):
+        raise Barred(refused) from None
+
+
+def _no_way(door: _Door, code: int, offered: list[str]) -> str:
+    """What the answer to asking for a mechanism says against us; empty where it is as we want it."""
+    address, settings = door.address, door.settings
+    if not settings.sasl:
+        meant = "SASL_SSL" if settings.tls else "SASL_PLAINTEXT"
+        return (
+            f"Kafka at {address} asks for a sign-in: set kafka.security_protocol to {meant},"
+            " kafka.username and its password"
+            if code != _ILLEGAL_SASL_STATE
+            else ""
+        )
+    if code == _ILLEGAL_SASL_STATE:
+        meant = "SSL" if settings.tls else "PLAINTEXT"
+        return (
+            f"Kafka at {address} has no sign-in on this port: name the port with one in kafka.bootstrap, or"
+            f" set kafka.security_protocol to {meant}"
+        )
+    if code == _UNSUPPORTED_MECHANISM:
+        taken = " or ".join(sorted(offered))
+        return (
+            f"Kafka at {address} does not take {settings.sasl_mechanism}, but {taken}: set"
+            " kafka.sasl_mechanism"
+        )
+    return f"Kafka at {address} refuses to talk of a sign-in (error {code}): see its log" if code else ""
+
+
+def _authenticate(connection: socket.socket, settings: KafkaSettings) -> None:
+    """Raises _Closed where the password is refused, ServerDidNotProve."""
+    name, password = settings.username, settings.password.reveal()
+    if settings.sasl_mechanism == "PLAIN":
+        _token(connection, f"\0{name}\0{password}".encode())
+        return
+    scram = Scram(settings.sasl_mechanism, name, password, secrets.token_urlsafe(24))
+    first = _token(connection, scram.first())
+    scram.verify(_token(connection, scram.final(first)))
+
+
+def _token(connection: socket.socket, token: bytes) -> bytes:
+    answer = _ask(connection, _SASL_AUTHENTICATE, 0, struct.pack(">i", len(token)) + token)
+    code, length = struct.unpack_from(">hh", answer)
+    if code:
+        raise _Closed
+    at = 4 + max(length, 0)
+    size = struct.unpack_from(">i", answer, at)[0]
+    return answer[at + 4 : at + 4 + max(size, 0)]
+
+
+def _offered(connection: socket.socket, mechanism: str) -> tuple[int, list[str]]:
+    """The error code of asking for a mechanism, and those that there are."""
+    try:
+        answer = _ask(connection, _SASL_HANDSHAKE, 1, _text(mechanism))
+        code, count = struct.unpack_from(">hi", answer)
+        names, at = [], 6
+        for _ in range(count):
+            length = struct.unpack_from(">h", answer, at)[0]
+            names.append(answer[at + 2 : at + 2 + length].decode())
+            at += 2 + length
+    except (OSError, _Closed, struct.error):
+        return _UNSUPPORTED_REQUEST, []
+    return code, names
+
+
+def _greet(connection: socket.socket) -> None:
+    """Raises _Closed, OSError where it is no Kafka that answers, or none that answers so."""
+    if len(_ask(connection, _API_VERSIONS, 0, b"")) < 2:
+        raise _Closed
+
+
+def _ask(connection: socket.socket, key: int, version: int, body: bytes) -> bytes:
+    """The body of the answer."""
+    request = struct.pack(">hhi", key, version, key) + _text("groundswell") + body
+    connection.sendall(struct.pack(">i", len(request)) + request)
+    size = struct.unpack(">i", _exactly(connection, 4))[0]
+    if not 4 <= size <= _LARGEST_ANSWER:
+        raise _Closed
+    answer = _exactly(connection, size)
+    if struct.unpack_from(">i", answer)[0] != key:
+        raise _Closed
+    return answer[4:]
+
+
+def _exactly(connection: socket.socket, size: int) -> bytes:
+    received = b""
+    while len(received) < size:
+        part = connection.recv(size - len(received))
+        if not part:
+            raise _Closed
+        received += part
+    return received
+
+
+def _text(text: str) -> bytes:
+    encoded = text.encode()
+    return struct.pack(">h", len(encoded)) + encoded
+
+
+def _speaks_tls(door: _Door) -> bool:
+    """Whether a handshake comes to an end, whoever may be there: nothing is told to it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with suppress(OSError), door.dial() as plain, context.wrap_socket(plain):
+        return True
+    return False
+
+
+def _speaks_kafka_plainly(door: _Door) -> bool:
+    with suppress(OSError, _Closed), door.dial() as plain:
+        _greet(plain)
+        return True
+    return False

@@ -1,0 +1,1 @@
+"""True servers with security on: certificates, sign-in, rights. For the tests alone."""
