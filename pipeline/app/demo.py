@@ -18,6 +18,7 @@ from typing import Any
 from elasticsearch import Elasticsearch
 from msgspec import Struct
 
+from pipeline.app.audit import Ledger
 from pipeline.app.auditor import Auditor
 from pipeline.app.brokers import Brokers
 from pipeline.app.cases.desk import Desk
@@ -156,16 +157,22 @@ def play(settings: Settings, home: Path, announce: Announce) -> Shown:
         announce(f"sent {tally.posts} posts, edits and deletions to Kafka")
         settle(settings, brokers, daemon, limit=120)
         seconds = time.monotonic() - began
-        announce("all of them are enriched and in Elasticsearch; holding the log against the index")
-        ledger, findings = Auditor(settings, brokers, client).audit()
-        if findings:
-            raise FatalError(f"the audit found {len(findings)} faults, the first: {findings[0]}")
-        announce(
-            f"every record is accounted for: {ledger.records} taken in = {ledger.applied} shown + "
-            f"{ledger.superseded} superseded by edits + {ledger.deleted} deleted + "
-            f"{ledger.duplicates} repeats" + (f" + {ledger.rejected} rejected" if ledger.rejected else "")
-        )
+        prove(settings, brokers, client, announce)
         return _ask(client, settings, home, tally.posts, seconds)
+
+
+def prove(settings: Settings, brokers: Brokers, client: Elasticsearch, announce: Announce) -> Ledger:
+    """Tells the sum of the posts, once all are worked off; FatalError where the audit finds a fault."""
+    announce("all of them are enriched and in Elasticsearch; holding the log against the index")
+    ledger, findings = Auditor(settings, brokers, client).audit()
+    if findings:
+        raise FatalError(f"the audit found {len(findings)} faults, the first: {findings[0]}")
+    announce(
+        f"every record is accounted for: {ledger.records} taken in = {ledger.applied} shown + "
+        f"{ledger.superseded} superseded by edits + {ledger.deleted} deleted + "
+        f"{ledger.duplicates} repeats" + (f" + {ledger.rejected} rejected" if ledger.rejected else "")
+    )
+    return ledger
 
 
 def _import_customers(settings: Settings, brokers: Brokers, topics: Topics) -> int:

@@ -19,12 +19,10 @@ from typing import Any
 from elasticsearch import Elasticsearch
 from msgspec import Struct
 
-from pipeline.app.audit import Ledger
-from pipeline.app.auditor import Auditor
 from pipeline.app.cases.listing import Total
 from pipeline.app.collect import Pump, Tally
 from pipeline.app.daemon import settle
-from pipeline.app.demo import Announce, pipeline, queues_and_cases, stage
+from pipeline.app.demo import Announce, pipeline, prove, queues_and_cases, stage
 from pipeline.app.explain import Explained, explain
 from pipeline.app.producer import Producer
 from pipeline.app.registry import build_connector
@@ -82,12 +80,12 @@ class Tongue(Struct, frozen=True):
 
 
 class Heard(Struct, frozen=True):
-    """What there is to show. ``seconds`` is how long was listened, ``settled`` how much later the last post
-    was searchable."""
+    """What there is to show. ``records`` came in ``seconds``, deletions among them; ``settled`` is how much
+    later the last of them was searchable."""
 
     seconds: float
     settled: float
-    ledger: Ledger
+    records: int
     tongues: list[Tongue]
     shares: list[Share]
     urgent: list[Urgent]
@@ -162,11 +160,8 @@ def listen(settings: Settings, home: Path, seconds: float, announce: Announce) -
         ended = time.monotonic()
         settle(settings, brokers, daemon, limit=120)
         settled = time.monotonic() - ended
-        announce("all of it is enriched and in Elasticsearch; holding the log against the index")
-        ledger, findings = Auditor(settings, brokers, client).audit()
-        if findings:
-            raise FatalError(f"the audit found {len(findings)} faults, the first: {findings[0]}")
-        return _ask(client, settings, home, (clock.spent, settled), ledger)
+        ledger = prove(settings, brokers, client, announce)
+        return _ask(client, settings, home, (clock.spent, settled), ledger.records)
 
 
 class _Clock:
@@ -214,7 +209,7 @@ _URGENT: list[dict[str, Any]] = [
 
 
 def _ask(
-    client: Elasticsearch, settings: Settings, home: Path, spans: tuple[float, float], ledger: Ledger
+    client: Elasticsearch, settings: Settings, home: Path, spans: tuple[float, float], records: int
 ) -> Heard:
     """``spans`` are how long was listened and how long the last post took."""
     index = alias(settings.elasticsearch.prefix)
@@ -226,7 +221,7 @@ def _ask(
     return Heard(
         seconds=spans[0],
         settled=spans[1],
-        ledger=ledger,
+        records=records,
         tongues=[_tongue(bucket) for bucket in groups["tongues"]["buckets"]],
         shares=[
             one

@@ -6,7 +6,6 @@ process, so it is held for as long as either of them lives, and a killed one lea
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from pipeline.core.errors import ConfigError, FatalError
+from pipeline.embedded.locks import taken
 
 # A role whose supervisor was killed ends by itself, and has so long to finish what it has in hand.
 ORPHAN_SECONDS = 60.0
@@ -35,7 +35,7 @@ def take(home: Path, role: str) -> int:
             "home of your own"
         ) from error
     deadline = time.monotonic() + ORPHAN_SECONDS
-    while not _taken(descriptor):
+    while not taken(descriptor):
         holder = _holder(descriptor)
         if psutil.pid_exists(holder) or time.monotonic() > deadline:
             os.close(descriptor)
@@ -47,14 +47,6 @@ def take(home: Path, role: str) -> int:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return descriptor
-
-
-def _taken(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _holder(descriptor: int) -> int:

@@ -77,15 +77,14 @@ def _live(args: argparse.Namespace) -> None:
     """Looks for the network before anything is started for nothing."""
     from pipeline.app.configuration import home_for
     from pipeline.app.live_demo import listen, own_home, reach
-    from pipeline.cli.live_page import show, summed_up
+    from pipeline.cli.live_page import show, speed
 
     home, announce = home_for(args) / "live-demo", _announcer()
     with own_home(home, args.keep) as settings:
         reach(settings, home)
         announce(f"Bluesky answers; the demo lives in {home}")
         heard = listen(settings, home, args.seconds or _LIVE_SECONDS, announce)
-        for sentence in summed_up(heard):
-            announce(sentence)
+        announce(speed(heard))
     announce("done; servers and daemon have ended")
     show(heard)
     if args.keep:

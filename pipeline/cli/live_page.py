@@ -46,17 +46,12 @@ def show(heard: Heard) -> None:
         sys.stdout.write(page(heard.traced))
 
 
-def summed_up(heard: Heard) -> list[str]:
-    """The sum of the posts and the speed, in sentences."""
-    ledger = heard.ledger
-    return [
-        f"{ledger.records} posts and deletions in {heard.seconds:.0f} s,"
-        f" {ledger.records / heard.seconds:.0f} a second; the last was searchable {heard.settled:.1f} s after"
-        " it was heard",
-        f"every record is accounted for: {ledger.records} taken in = {ledger.applied} shown + "
-        f"{ledger.superseded} superseded by edits + {ledger.deleted} deleted + {ledger.duplicates} repeats"
-        + (f" + {ledger.rejected} rejected" if ledger.rejected else ""),
-    ]
+def speed(heard: Heard) -> str:
+    """How much came how fast, in a sentence."""
+    return (
+        f"{heard.records} posts and deletions in {heard.seconds:.0f} s, {heard.records / heard.seconds:.0f} a"
+        f" second; the last was searchable {heard.settled:.1f} s after it was heard"
+    )
 
 
 def _tongues(heard: Heard) -> list[dict[str, object]]:

@@ -22,6 +22,7 @@ from typing import Any
 import psutil
 import pytest
 
+from connectors import bluesky
 from enrichers._complaint_scan import LANGUAGES as UNDERSTOOD
 from pipeline.app.daemon import surroundings
 from pipeline.app.live_demo import LANGUAGES
@@ -137,7 +138,10 @@ def network(folder: Path) -> Iterator[Stage]:
 def hosts(stage: Stage) -> dict[str, Any]:
     """The variables that lead the demo to it and nowhere else."""
     assert stage.server is not None
-    return {"GROUNDSWELL_CONNECTORS_LIVE_HOSTS": stage.server.socket_url}
+    found = {"GROUNDSWELL_CONNECTORS_LIVE_HOSTS": stage.server.socket_url}
+    if "profiles" in bluesky.SETTINGS.__struct_fields__:
+        found["GROUNDSWELL_CONNECTORS_LIVE_PROFILES"] = ""
+    return found
 
 
 def test_it_listens_to_what_complaints_are_understood_in() -> None:
