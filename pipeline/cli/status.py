@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     if args.format == "table":
         write_rows(shown, columns, "table", sys.stdout)
         _connectors(connectors)
-        _troubles(rows, connectors)
+        _sentences(rows, connectors)
     else:
         shown += [_row(one) for one in connectors]
         write_rows(shown, [] if args.format == "json" else columns, args.format, sys.stdout)
@@ -67,7 +67,6 @@ def _connectors(connectors: Sequence[Standing]) -> None:
             "posts": one.posts,
             "last post": "" if one.last_post is None else f"{_since(one.last_post)} ago",
             "lag": "" if one.lag_seconds is None else _span(one.lag_seconds),
-            "limits": ", ".join(map(_limit, one.limits)),
         }
         for one in connectors
     ]
@@ -76,12 +75,13 @@ def _connectors(connectors: Sequence[Standing]) -> None:
         write_rows(lines, list(lines[0]), "table", sys.stdout)
 
 
-def _troubles(rows: Sequence[Row], connectors: Sequence[Standing]) -> None:
-    """What a terminal has cut of the sentences that say what to do, and what connectors say."""
+def _sentences(rows: Sequence[Row], connectors: Sequence[Standing]) -> None:
+    """What fits into no table: limits, and whole what a terminal has cut of the advice."""
     from pipeline.cli.wrapping import wrapped
 
     cut = rows if sys.stdout.isatty() else ()
-    told = [f"{row.name} {row.state}: {row.detail}" for row in cut if row.state in _TROUBLE]
+    told = [f"{one.name} may ask: {'; '.join(map(_limit, one.limits))}" for one in connectors if one.limits]
+    told += [f"{row.name} {row.state}: {row.detail}" for row in cut if row.state in _TROUBLE]
     for one in connectors:
         if one.state in _TROUBLE:
             told.append(f"{one.name} {one.state}: {one.reason}{_remedy(one)}")
@@ -95,9 +95,7 @@ def _troubles(rows: Sequence[Row], connectors: Sequence[Standing]) -> None:
 def _remedy(one: Standing) -> str:
     again = "" if one.again is None else f"tried again in {_until(one.again)}"
     if one.state == "parked":
-        return (
-            f"; mend it: a change of the settings file or of a file that they name has it tried; else {again}"
-        )
+        return f"; mend it: a change of the settings file or of a file that they name has it tried at once; else {again}"
     return again and f"; {again}"
 
 
@@ -115,10 +113,10 @@ def _row(one: Standing) -> dict[str, object]:
 
 
 def _limit(limit: LimitLeft) -> str:
-    """As in "requests 449/450 anew in 12 s"."""
-    left = "?" if limit.left is None else str(limit.left)
-    total = "" if limit.total is None else f"/{limit.total}"
-    anew = "" if limit.resets_at is None else f" anew in {_until(limit.resets_at)}"
+    """As in "requests 449 of 450, anew in 12 s"."""
+    left = "not told" if limit.left is None else str(limit.left)
+    total = "" if limit.total is None else f" of {limit.total}"
+    anew = "" if limit.resets_at is None else f", anew in {_until(limit.resets_at)}"
     return f"{limit.name} {left}{total}{anew}"
 
 
