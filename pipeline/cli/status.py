@@ -95,7 +95,10 @@ def _sentences(rows: Sequence[Row], connectors: Sequence[Standing]) -> None:
 def _remedy(one: Standing) -> str:
     again = "" if one.again is None else f"tried again in {_until(one.again)}"
     if one.state == "parked":
-        return f"; mend it: a change of the settings file or of a file that they name has it tried at once; else {again}"
+        return (
+            "; mend it: a change of the settings file or of a file that they name has it tried at once;"
+            f" else {again}"
+        )
     return again and f"; {again}"
 
 
