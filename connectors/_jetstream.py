@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from connectors._loose import dict_of, list_of, time_of, unique
 from pipeline.core.errors import RejectedError
 from pipeline.core.post import Author, Post
 
@@ -94,25 +95,25 @@ def _record(commit: Commit) -> dict[str, Any]:
 
 def _live(did: str, native: str, record: dict[str, Any], edited: datetime | None, now: datetime) -> Post:
     features = list(_features(record))
-    tags = [*_texts(features, "tag"), *(tag for tag in _list(record.get("tags")) if isinstance(tag, str))]
-    replied = _dict(record.get("reply"))
-    links, media = _embedded(did, _dict(record.get("embed")))
+    tags = [*_texts(features, "tag"), *(tag for tag in list_of(record.get("tags")) if isinstance(tag, str))]
+    replied = dict_of(record.get("reply"))
+    links, media = _embedded(did, dict_of(record.get("embed")))
     return Post(
         id=_id(native),
         kind="reply" if replied else "post",
         text=record["text"],
         lang=next(iter(languages_of(record)), ""),
-        created_at=_time(record.get("createdAt")),
+        created_at=time_of(record.get("createdAt")),
         collected_at=now,
         edited_at=edited,
         url=_page(native),
         author=Author(id=f"bluesky:{did}", url=f"https://bsky.app/profile/{did}"),
         in_reply_to=_reference(replied, "parent"),
         thread=_reference(replied, "root"),
-        mentions=_unique(_texts(features, "did")),
-        hashtags=_unique(tags),
-        urls=_unique([*_texts(features, "uri"), *links]),
-        media=_unique(media),
+        mentions=unique(_texts(features, "did")),
+        hashtags=unique(tags),
+        urls=unique([*_texts(features, "uri"), *links]),
+        media=unique(media),
     )
 
 
@@ -127,32 +128,32 @@ def _page(native: str) -> str:
 
 
 def _reference(replied: dict[str, Any], name: str) -> str:
-    uri = _dict(replied.get(name)).get("uri")
+    uri = dict_of(replied.get(name)).get("uri")
     return _id(uri) if isinstance(uri, str) and uri.startswith("at://") else ""
 
 
 def _features(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for facet in _list(record.get("facets")):
-        yield from map(_dict, _list(_dict(facet).get("features")))
+    for facet in list_of(record.get("facets")):
+        yield from map(dict_of, list_of(dict_of(facet).get("features")))
 
 
 def languages_of(record: Any) -> list[str]:
     """The languages that the author's program names (BCP 47)."""
-    return [lang for lang in _list(_dict(record).get("langs")) if isinstance(lang, str) and lang]
+    return [lang for lang in list_of(dict_of(record).get("langs")) if isinstance(lang, str) and lang]
 
 
 def _embedded(did: str, embed: dict[str, Any]) -> tuple[list[str], list[str]]:
     """The links and the media of what is set below the text."""
-    below = _dict(embed.get("media"))
+    below = dict_of(embed.get("media"))
     links, media = _embedded(did, {**below, "media": None}) if below else ([], [])
-    uri = _dict(embed.get("external")).get("uri")
+    uri = dict_of(embed.get("external")).get("uri")
     if isinstance(uri, str):
         links.append(uri)
-    quoted = _dict(embed.get("record"))
-    quoted_uri = quoted.get("uri") or _dict(quoted.get("record")).get("uri")
+    quoted = dict_of(embed.get("record"))
+    quoted_uri = quoted.get("uri") or dict_of(quoted.get("record")).get("uri")
     if isinstance(quoted_uri, str) and re.fullmatch(rf"at://[^/\s]+/{COLLECTION}/[^/\s]+", quoted_uri):
         links.append(_page(quoted_uri))
-    pictures = [_blob(_dict(image).get("image")) for image in _list(embed.get("images"))]
+    pictures = [_blob(dict_of(image).get("image")) for image in list_of(embed.get("images"))]
     media += [f"https://cdn.bsky.app/img/feed_fullsize/plain/{did}/{cid}@jpeg" for cid in pictures if cid]
     if film := _blob(embed.get("video")):
         media.append(f"https://video.bsky.app/watch/{did}/{film}/playlist.m3u8")
@@ -160,32 +161,12 @@ def _embedded(did: str, embed: dict[str, Any]) -> tuple[list[str], list[str]]:
 
 
 def _blob(value: Any) -> str:
-    link = _dict(_dict(value).get("ref")).get("$link")
+    link = dict_of(dict_of(value).get("ref")).get("$link")
     return link if isinstance(link, str) else ""
 
 
 def _texts(dicts: Sequence[dict[str, Any]], name: str) -> list[str]:
     return [value for entry in dicts if isinstance(value := entry.get(name), str) and value]
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _unique(values: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(values))
-
-
-def _time(value: Any) -> datetime | None:
-    """As the author's program told it, whatever it told; None where it is no time."""
-    try:
-        return msgspec.convert(value, datetime).astimezone(UTC) if isinstance(value, str) else None
-    except (msgspec.ValidationError, OverflowError, ValueError):
-        return None
 
 
 _DIGITS = "234567abcdefghijklmnopqrstuvwxyz"

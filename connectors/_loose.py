@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+
+from pipeline.core.post import without_lone_surrogates
 
 
 def read_json(raw: bytes) -> Any:
@@ -22,8 +23,7 @@ def read_json(raw: bytes) -> Any:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         fault = f"no valid JSON: {error}"
     try:
-        loose = json.dumps(json.loads(raw.decode("utf-8", "surrogatepass")), ensure_ascii=False)
-        return msgspec.json.decode(loose.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+        return msgspec.json.decode(without_lone_surrogates(raw))
     except (ValueError, RecursionError, msgspec.DecodeError):
         raise ValueError(fault) from None
 

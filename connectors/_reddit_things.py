@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
+from connectors._loose import dict_of, list_of, unique
 from pipeline.core.errors import RejectedError
 from pipeline.core.post import Author, Post, without_lone_surrogates
 
@@ -70,7 +71,7 @@ def thing_of(raw: bytes) -> Thing | None:
         child = _loose(raw)
     except (ValueError, RecursionError) as error:
         raise RejectedError(f"no thing of Reddit: {error}", "unreadable") from None
-    kind, data = _dict(child).get("kind"), _dict(child).get("data")
+    kind, data = dict_of(child).get("kind"), dict_of(child).get("data")
     if not isinstance(kind, str) or not isinstance(data, dict):
         raise RejectedError("no thing of Reddit: kind or data is missing", "invalid")
     if kind not in ("t1", "t3"):
@@ -92,7 +93,7 @@ def thing_of(raw: bytes) -> Thing | None:
 def name_in(raw: bytes) -> str:
     """The name of what may be no sound thing, empty where it has none."""
     try:
-        name = _dict(_dict(_loose(raw)).get("data")).get("name")
+        name = dict_of(dict_of(_loose(raw)).get("data")).get("name")
     except (ValueError, RecursionError):
         return ""
     return name if isinstance(name, str) and _NAME.fullmatch(name) else ""
@@ -146,9 +147,9 @@ def post_of(thing: Thing, now: datetime) -> Post:
         author=_author(data),
         in_reply_to=_reference(data.get("parent_id")) if thing.kind == "t1" else "",
         thread=_reference(data.get("link_id")) if thing.kind == "t1" else _id(thing.name),
-        mentions=_unique(_ADDRESSED.findall(thing.text)),
-        urls=_unique([*_links_in(thing.text), *links]),
-        media=_unique(media),
+        mentions=unique(_ADDRESSED.findall(thing.text)),
+        urls=unique([*_links_in(thing.text), *links]),
+        media=unique(media),
         metrics=_metrics(thing.kind, data),
     )
 
@@ -202,7 +203,7 @@ def _below(data: dict[str, Any]) -> tuple[list[str], list[str]]:
     """The links and the media of what a submission shows, or of pictures within a comment."""
     links, media = [], list(_pictures(data))
     for key in ("secure_media", "media"):
-        film = _dict(_dict(data.get(key)).get("reddit_video")).get("fallback_url")
+        film = dict_of(dict_of(data.get(key)).get("reddit_video")).get("fallback_url")
         media += [film] if _is_link(film) else []
     shown = data.get("url_overridden_by_dest") or data.get("url")
     if _is_link(shown) and data.get("is_self") is not True:
@@ -211,7 +212,7 @@ def _below(data: dict[str, Any]) -> tuple[list[str], list[str]]:
             media.append(shown)
         elif host != _FILMS and not media:
             links.append(shown)
-    for parent in map(_dict, _list(data.get("crosspost_parent_list"))[:1]):
+    for parent in map(dict_of, list_of(data.get("crosspost_parent_list"))[:1]):
         path = parent.get("permalink")
         links += [SITE + path] if isinstance(path, str) and path.startswith("/r/") else []
         of_parent = _below({**parent, "crosspost_parent_list": None})
@@ -221,10 +222,12 @@ def _below(data: dict[str, Any]) -> tuple[list[str], list[str]]:
 
 def _pictures(data: dict[str, Any]) -> Iterator[str]:
     """Of a gallery, in its order, or within a text."""
-    known = _dict(data.get("media_metadata"))
-    order = [_dict(item).get("media_id") for item in _list(_dict(data.get("gallery_data")).get("items"))]
+    known = dict_of(data.get("media_metadata"))
+    order = [
+        dict_of(item).get("media_id") for item in list_of(dict_of(data.get("gallery_data")).get("items"))
+    ]
     for key in order or list(known):
-        source = _dict(_dict(known.get(key) if isinstance(key, str) else None).get("s"))
+        source = dict_of(dict_of(known.get(key) if isinstance(key, str) else None).get("s"))
         link = source.get("u") or source.get("gif") or source.get("mp4")
         if _is_link(link):
             yield link
@@ -253,18 +256,6 @@ def _host(link: str) -> str:
         return urlsplit(link).hostname or ""
     except ValueError:
         return ""
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _unique(values: list[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(values))
 
 
 def _seconds(value: Any) -> float:

@@ -125,7 +125,7 @@ class Found(Struct, frozen=True):
 
 
 class X:
-    """A read is a page of the search for a rule, or what the stream told and a page of the gap before it."""
+    """A read is a page of the search for a rule, or what the stream has told since the last one."""
 
     def __init__(
         self,
@@ -143,6 +143,7 @@ class X:
         self._live = Live(lambda: self._stream(token), clock)
         self._synchronised = False
         self._looked = False
+        self._at: Cursor | None = None
         self._limits: Sequence[Limit] = ()
         # Kept, so that what is said while X does not answer is not passed over.
         self._start = id_at(now() - timedelta(hours=settings.since_hours))
@@ -154,7 +155,14 @@ class X:
             self._live.close()
             raise self._budget.used_up(WHO, "posts_per_month", self._now())
         walks = walks_of(cursor or {}, self._rules, self._start)
-        return self._search(walks) if self._settings.mode == "search" else self._listen(walks)
+        if self._settings.mode == "search":
+            return self._search(walks)
+        if cursor != self._at:
+            # What the stream told since that cursor is wanted again, and only a search can tell it.
+            self._live.close()
+        read = self._listen(walks)
+        self._at = read.cursor
+        return read
 
     def close(self) -> None:
         """Hangs up."""

@@ -27,6 +27,8 @@ from testkit.waiting import until
 
 COMMAND_SECONDS = 480
 NOT_RUN = "not-run"
+# Characters of what was said, in a test's message.
+_SHOWN = 5000
 _BLOCK = re.compile(r"^(`{3,})(\w*)(?: +([^\n]+))?\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
 
 
@@ -144,11 +146,13 @@ class Shell:
                 expected = re.search(r"#.*\bstatus (\d+)", command)
                 status = self.run(command)
                 assert status == int(expected[1] if expected else 0), (
-                    f"line {block.line}: ends with status {status}: {command}\n{self.said}"
+                    f"line {block.line}: ends with status {status}: {command}\n{self.said[-_SHOWN:]}"
                 )
         elif block.language == "text":
             missing = lacking(text, self.said)
-            assert missing is None, f"line {block.line}: nothing says {missing!r}, but:\n{self.said}"
+            assert missing is None, (
+                f"line {block.line}: nothing says {missing!r}, but:\n{self.said[-_SHOWN:]}"
+            )
         elif block.note:
             self._write_file(block.note, text)
         elif block.language == "python":

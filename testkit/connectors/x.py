@@ -321,4 +321,4 @@ class XFixture:
 
 
 FIXTURE = XFixture()
-MODES = {"stream": XFixture(mode="stream", backfill_minutes=5)}
+MODES = {"stream": XFixture(mode="stream", backfill_minutes=1)}

@@ -67,8 +67,8 @@ async def _send_page(request: web.BaseRequest, answer: Answer, wire: Wire) -> we
         body = gzip.compress(body)
     length = answer.padding or len(body)
     response = web.StreamResponse(status=answer.status, headers={**headers, "Content-Length": str(length)})
-    await response.prepare(request)
-    with contextlib.suppress(ConnectionError):
+    with contextlib.suppress(ConnectionError):  # who asked may be gone, and wait for no answer any more
+        await response.prepare(request)
         if answer.padding:
             await _fill(request, answer.padding, wire)
         elif answer.cut_after is not None:

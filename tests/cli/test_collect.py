@@ -55,6 +55,25 @@ def test_bluesky_is_proved_in_seconds(tmp_path: Path) -> None:
     assert not (tmp_path / "home" / "connectors").exists(), "nothing was sent, so nothing is to be remembered"
 
 
+def test_a_token_of_x_is_proved_and_the_limits_are_shown(tmp_path: Path) -> None:
+    with fixture_of("x").stage(tmp_path) as stage:
+        assert stage.server is not None
+        stage.tell(30)
+        table = f'kind = "x"\naddress = "{stage.server.url}"\nbearer_token_file = "bearer_token"\n'
+        rules = "".join(f'rules.{tag} = "{query}"\n' for tag, query in stage.table["rules"].items())
+        done = collect(tmp_path, table + rules)
+        assert done.returncode == 0, done.stderr
+        shown = {(post["id"], False) for post in map(json.loads, done.stdout.splitlines())}
+        assert shown == stage.timeline.expected
+        assert b"posts this month (budget): 9973 of 10000 left" in done.stderr
+        assert b"limit of requests: 449 of 450 left, anew in" in done.stderr
+        (tmp_path / "bearer_token").write_text("another")
+        refused = collect(tmp_path, table + rules)
+    assert refused.returncode == 2
+    assert b"put a valid bearer token" in refused.stderr
+    assert b"another" not in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "status", "sentence"),
     [("403", 2, "name another host in `hosts`"), ("503", 1, "is out of order (status 503); try again later")],

@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import pipeline
-from pipeline.app.configuration import elasticsearch_url, kafka_bootstrap
 from pipeline.app.daemon import surroundings
 from pipeline.core.metrics import ALL
-from pipeline.core.settings import Settings
 from pipeline.embedded.home import cache
 from pipeline.embedded.ports import RANGE, is_free
-from pipeline.embedded.servers import stop
-from testkit.connectors.bluesky import FIXTURE, event
+from pipeline.embedded.servers import status, stop
+from testkit.connectors.bluesky import BlueskyFixture, event, record, uri
 from testkit.platform.answers import Item
-from testkit.platform.staged import served_stage
 from testkit.walkthrough import Shell, blocks_of, put_on_path, shell
 
 DOCS = Path(__file__).parents[2] / "docs"
+# Where nobody says otherwise: of the roles, and of the servers.
 FIRST_PORT = 9640
-"""Of the roles, where nobody says otherwise."""
+PORTS = {"kafka": 9092, "elasticsearch": 9200}
 PRACTICE = "/tmp/groundswell-practice"
 POSTS = 12
 
@@ -50,7 +48,9 @@ def reader(home: str, **environ: str) -> Iterator[Shell]:
     folder.chmod(0o711)
     (folder / "configs").symlink_to(Path(str(files("configs") / "brands.toml")).parent)
     programs = {"python": [sys.executable], "groundswell": [sys.executable, "-m", "pipeline.cli.main"]}
-    port = next(port for port in RANGE if all(is_free(port + role) for role in range(4)))
+    port = next(
+        port for port in random.sample(RANGE, len(RANGE)) if all(is_free(port + role) for role in range(4))
+    )
     own = {
         "PATH": put_on_path(folder / "bin", **programs),
         "PYTHONPATH": str(Path(str(pipeline.__file__)).parents[1]),
@@ -72,8 +72,8 @@ def _elsewhere(folder: Path, home: Path, first: int) -> Callable[[str], str]:
 
     def alter(text: str) -> str:
         text = text.replace(PRACTICE, str(folder / "practice"))
-        text = text.replace("127.0.0.1:9092", kafka_bootstrap(Settings(), home))
-        text = text.replace("http://127.0.0.1:9200", elasticsearch_url(Settings(), home))
+        for server in filter(lambda one: one.port, status(home)):
+            text = text.replace(f"127.0.0.1:{PORTS[server.name]}", f"127.0.0.1:{server.port}")
         return re.sub(
             r"(127\.0\.0\.1:)(964[0-3])", lambda at: f"{at[1]}{int(at[2]) - FIRST_PORT + first}", text
         )
@@ -99,12 +99,19 @@ def test_the_page_holds(practice: Shell, who: str) -> None:
         practice.follow(block)
 
 
-def test_the_page_for_ops_holds() -> None:
-    with served_stage(_post, FIXTURE.answer, FIXTURE.table) as stage:
-        assert stage.server is not None
+class _Sky(BlueskyFixture):
+    """A Bluesky that says what the page's settings ask for; the true one a test cannot ask."""
+
+    def item(self, number: int, moment: float) -> Item:
+        data = event(number, moment, {**record(number, moment), "text": f"Larkwell is down, day {number}"})
+        return Item(id=f"bluesky:{uri(number)}", data=data, at=moment)
+
+
+def test_the_page_for_ops_holds(tmp_path: Path) -> None:
+    with _Sky().stage(tmp_path) as stage:
         stage.tell(POSTS)
-        # The page's Bluesky is the true one, which a test cannot ask.
-        here = {"GROUNDSWELL_CONNECTORS_SKY_HOSTS": stage.server.socket_url}
+        addresses = {"HOSTS": ",".join(stage.table["hosts"]), "PROFILES": stage.table.get("profiles")}
+        here = {f"GROUNDSWELL_CONNECTORS_SKY_{key}": text for key, text in addresses.items() if text}
         with reader("reader/groundswell", **here) as made:
             for block in blocks_of(page("ops")):
                 made.follow(block)
@@ -112,20 +119,7 @@ def test_the_page_for_ops_holds() -> None:
                     assert f"sky: {POSTS} posts would be sent" in made.said
                 if block.language == "sh" and "audit" in block.text:
                     assert re.search(r"^lost +0$", made.said, re.MULTILINE)
-            assert (made.path("posts.jsonl")).read_text().count("\n") == POSTS
-
-
-def _post(number: int, moment: float) -> Item:
-    """One that the page's settings ask for."""
-    plain = FIXTURE.item(0, moment)
-    record: dict[str, Any] = {
-        **plain.data["commit"]["record"],
-        "text": f"Larkwell is down again, day {number}",
-    }
-    data: Mapping[str, Any] = event(number, moment, record)
-    return Item(
-        id=f"bluesky:at://{data['did']}/{data['commit']['collection']}/{number}", data=data, at=moment
-    )
+            assert made.path("posts.jsonl").read_text().count("\n") == POSTS
 
 
 def test_the_metrics_to_watch_are_there() -> None:
