@@ -86,7 +86,6 @@ def test_what_is_said_to_be_missing_is_missing() -> None:
     absent = set(re.findall(r"`([a-z]+)`", sections()[NOT_YET]))
     assert absent
     assert not absent & {name.split()[0] for name in commands()}
-    assert "--live" not in known(commands()["demo"])[0]
 
 
 def test_choices_and_numbers_are_those_of_the_code() -> None:

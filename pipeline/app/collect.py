@@ -39,7 +39,7 @@ class Tally(Struct):
 
 class Pump:
     """Drives one connector. ``keep`` saves a cursor, ``report`` hears the tally after every read, and
-    ``trouble`` why nothing can be read now, and an empty text once it can again.
+    ``trouble`` why nothing can be read now, and in how many seconds that is tried again.
 
     ``rate`` is in posts a second; None is as fast as it goes.
     """
@@ -53,7 +53,7 @@ class Pump:
         *,
         keep: Callable[[Cursor], None],
         report: Callable[[Tally], None],
-        trouble: Callable[[str], None] = lambda _: None,
+        trouble: Callable[[str, float], None] = lambda *_: None,
         rate: float | None = None,
     ) -> None:
         self._connector = connector
@@ -83,14 +83,12 @@ class Pump:
                 if str(error) != said:
                     said = str(error)
                     log.warning("%s; next try in %.0f s", said, pause)
-                    self._trouble(said)
+                self._trouble(str(error), pause)
                 self._stop.wait(pause)
                 wait = min(wait * 2, _LONGEST_WAIT)
                 continue
             wait = _FIRST_WAIT
-            if said:
-                said = ""
-                self._trouble(said)
+            said = ""
             if not self._deliver(read):
                 break
             cursor = read.cursor

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.app.brokers import Brokers
+from pipeline.app.health import ROLES, asked, present
 from pipeline.app.offsets import Span, spans
 from pipeline.app.site import group
 from pipeline.app.topics import admin_client, topics_of
@@ -70,6 +71,19 @@ class Daemon:
                 pass_fds=(theirs,),
             )
         os.close(theirs)
+
+    def wait_until_ready(self, home: Path, host: str, limit: float = 60.0) -> None:
+        """Returns once all its roles say that they are at work; FatalError after ``limit`` seconds or when
+        the process is gone."""
+        deadline = time.monotonic() + limit
+        while True:
+            self.check()
+            reports = [asked(note, host) for note in present(home)]
+            if {one.role for one in reports if one and not one.waits_for} >= set(self._roles or ROLES):
+                return
+            if time.monotonic() > deadline:
+                raise FatalError(f"the daemon is not ready after {limit:.0f} s; its log is {self._log}")
+            time.sleep(0.3)
 
     def stop(self) -> int:
         """Ends the process as an operator would; returns its exit status, 0 for a clean end."""

@@ -9,7 +9,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 from elasticsearch import Elasticsearch
 from msgspec import Struct
 
+from pipeline.app.audit import Ledger
 from pipeline.app.auditor import Auditor
 from pipeline.app.brokers import Brokers
 from pipeline.app.cases.desk import Desk
@@ -71,7 +72,7 @@ number = "LW-[0-9]{6}"
 [enrichers.route]
 file = "routing.toml"
 """
-_COPIED = ("brands.toml", "routing.toml")
+_COPIED = {"brands.toml": "brands.toml", "routing.toml": "routing.toml"}
 
 # Rows of the queue to show.
 _CASES = 6
@@ -102,10 +103,11 @@ class Known(Struct, frozen=True):
     evidence: list[str]
 
 
-def stage(home: Path) -> Settings:
+def stage(home: Path, more: str = "", copied: Mapping[str, str] = _COPIED) -> Settings:
     """Sets up the demo's own installation, whatever the caller's shell and folder say of another.
 
-    Clears what an earlier demo left, unless its servers run. Returns its settings.
+    Clears what an earlier demo left, unless its servers run. ``more`` is appended to the settings file,
+    ``copied`` are files of `configs` by the names that they get. Returns its settings.
     """
     if not any(server.state == "running" for server in status(home)):
         for name in ("data", "cursors", "conf", "faust"):
@@ -114,9 +116,9 @@ def stage(home: Path) -> Settings:
     make_home(home.parent, account_for(home.parent))
     home.mkdir(mode=0o700, exist_ok=True)
     file = home / SETTINGS_FILE
-    file.write_text(_SETTINGS)
-    for name in _COPIED:
-        (home / name).write_bytes((files("configs") / name).read_bytes())
+    file.write_text(_SETTINGS + more)
+    for shipped, name in copied.items():
+        (home / name).write_bytes((files("configs") / shipped).read_bytes())
     return read_settings(file, {})
 
 
@@ -155,16 +157,22 @@ def play(settings: Settings, home: Path, announce: Announce) -> Shown:
         announce(f"sent {tally.posts} posts, edits and deletions to Kafka")
         settle(settings, brokers, daemon, limit=120)
         seconds = time.monotonic() - began
-        announce("all of them are enriched and in Elasticsearch; holding the log against the index")
-        ledger, findings = Auditor(settings, brokers, client).audit()
-        if findings:
-            raise FatalError(f"the audit found {len(findings)} faults, the first: {findings[0]}")
-        announce(
-            f"every record is accounted for: {ledger.records} taken in = {ledger.applied} shown + "
-            f"{ledger.superseded} superseded by edits + {ledger.deleted} deleted + "
-            f"{ledger.duplicates} repeats" + (f" + {ledger.rejected} rejected" if ledger.rejected else "")
-        )
+        prove(settings, brokers, client, announce)
         return _ask(client, settings, home, tally.posts, seconds)
+
+
+def prove(settings: Settings, brokers: Brokers, client: Elasticsearch, announce: Announce) -> Ledger:
+    """Tells the sum of the posts, once all are worked off; FatalError where the audit finds a fault."""
+    announce("all of them are enriched and in Elasticsearch; holding the log against the index")
+    ledger, findings = Auditor(settings, brokers, client).audit()
+    if findings:
+        raise FatalError(f"the audit found {len(findings)} faults, the first: {findings[0]}")
+    announce(
+        f"every record is accounted for: {ledger.records} taken in = {ledger.applied} shown + "
+        f"{ledger.superseded} superseded by edits + {ledger.deleted} deleted + "
+        f"{ledger.duplicates} repeats" + (f" + {ledger.rejected} rejected" if ledger.rejected else "")
+    )
+    return ledger
 
 
 def _import_customers(settings: Settings, brokers: Brokers, topics: Topics) -> int:
@@ -208,13 +216,7 @@ def _ask(client: Elasticsearch, settings: Settings, home: Path, lines: int, seco
         for day in groups["days"]["buckets"]
     }
     stubs = client.count(index=index, query={"term": {"deleted": True}})["count"]
-    desk = Desk(settings, home)
-    try:
-        cases = CaseList(desk.client, settings.elasticsearch, desk.cases)
-        waiting = list(cases.rows(limit=_CASES))
-        queues = cases.totals(now())
-    finally:
-        desk.close()
+    queues, waiting = queues_and_cases(settings, home)
     return Shown(
         lines=lines,
         seconds=seconds,
@@ -228,6 +230,16 @@ def _ask(client: Elasticsearch, settings: Settings, home: Path, lines: int, seco
         known=_known(client, settings, groups["known"]["buckets"]),
         traced=_traced(client, settings, waiting),
     )
+
+
+def queues_and_cases(settings: Settings, home: Path) -> tuple[list[Total], list[Row]]:
+    """How the queues stand, and the first cases of all of them."""
+    desk = Desk(settings, home)
+    try:
+        cases = CaseList(desk.client, settings.elasticsearch, desk.cases)
+        return cases.totals(now()), list(cases.rows(limit=_CASES))
+    finally:
+        desk.close()
 
 
 def _traced(client: Elasticsearch, settings: Settings, waiting: list[Row]) -> Explained | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import os
+import urllib.request
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -11,6 +14,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from pipeline.app.meters import Meters
+from pipeline.app.standing import Standing
 from pipeline.core.errors import ConfigError
 from pipeline.core.metrics import READY
 
@@ -24,6 +28,7 @@ class Health:
     def __init__(self, role: str, meters: Meters) -> None:
         self.role = role
         self.meters = meters
+        self.connectors: Callable[[], Sequence[Standing]] = tuple
         self._reasons: dict[str, str] = {}
 
     def waits(self, part: str, reason: str) -> None:
@@ -43,6 +48,14 @@ class Health:
         return dict(self._reasons)
 
 
+class Report(Struct, frozen=True):
+    """What /status tells: what the role waits for, nothing where it is ready, and its connectors."""
+
+    role: str
+    waits_for: dict[str, str]
+    connectors: tuple[Standing, ...] = ()
+
+
 class Presence(Struct, frozen=True):
     """The note that a running role leaves in the installation's home, for ``status``."""
 
@@ -53,7 +66,7 @@ class Presence(Struct, frozen=True):
 
 
 async def serve(health: Health, host: str, port: int) -> tuple[web.AppRunner, int]:
-    """Serves /healthz, /readyz and /metrics; returns the runner, to be cleaned up, and the port.
+    """Serves /healthz, /readyz, /status and /metrics; returns the runner, to be cleaned up, and the port.
 
     Port 0 takes any free one. Raises ConfigError when the port is taken.
     """
@@ -66,11 +79,16 @@ async def serve(health: Health, host: str, port: int) -> tuple[web.AppRunner, in
         body = {"role": health.role, "ready": not reasons, "waits_for": reasons}
         return web.json_response(body, status=503 if reasons else 200)
 
+    async def status(_request: web.Request) -> web.Response:
+        report = Report(health.role, health.reasons, tuple(health.connectors()))
+        return web.Response(body=msgspec.json.encode(report), content_type="application/json")
+
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=health.meters.page(), content_type="text/plain", charset="utf-8")
 
     app = web.Application()
-    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    pages = {"healthz": healthz, "readyz": readyz, "status": status, "metrics": metrics}
+    app.add_routes([web.get(f"/{name}", page) for name, page in pages.items()])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
@@ -85,13 +103,25 @@ async def serve(health: Health, host: str, port: int) -> tuple[web.AppRunner, in
     return runner, runner.addresses[0][1]
 
 
+def asked(note: Presence, host: str) -> Report | None:
+    """What a running role says of itself; None where it does not answer."""
+    try:
+        with urllib.request.urlopen(f"http://{host}:{note.port}/status", timeout=2) as answer:
+            return msgspec.json.decode(answer.read(), type=Report)
+    except (OSError, http.client.HTTPException, msgspec.DecodeError):
+        return None
+
+
 def announce(home: Path, role: str, port: int) -> Path:
     """Leaves the note of this process; returns its path, to be unlinked at the end."""
     folder = home / "run"
     folder.mkdir(parents=True, exist_ok=True)
     me = psutil.Process()
     path = folder / f"role-{role}-{os.getpid()}.json"
-    path.write_bytes(msgspec.json.encode(Presence(role, me.pid, me.create_time(), port)))
+    draft = path.with_suffix(".new")
+    draft.write_bytes(msgspec.json.encode(Presence(role, me.pid, me.create_time(), port)))
+    # Whoever lists the roles removes a note that cannot be read, so there is never half a one.
+    draft.replace(path)
     return path
 
 

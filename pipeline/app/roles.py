@@ -35,6 +35,8 @@ from pipeline.app.directory.relinker import Relinker, Ways
 from pipeline.app.directory.settling import Settling
 from pipeline.app.directory.stage import IN_HAND, DirectoryStage
 from pipeline.app.enrich_stage import EnrichStage
+from pipeline.app.far_sides import FarSides
+from pipeline.app.hangup import Terminal
 from pipeline.app.health import Health
 from pipeline.app.index_stage import IndexStage
 from pipeline.app.kafka_rights import demand, needs
@@ -58,30 +60,41 @@ CUSTOMER_STEP = "customer"
 """The step that links customers; it needs the directory."""
 
 
-def run_role(name: str, settings: Settings, home: Path) -> None:
-    """Runs one role until SIGTERM or SIGINT; raises what makes it impossible to go on."""
-    asyncio.run(_run(name, settings, home))
+def run_role(name: str, settings: Settings, home: Path, file: Path | None = None) -> None:
+    """Runs one role until SIGTERM or SIGINT; raises what makes it impossible to go on.
+
+    ``file`` is the settings file, where there is one. SIGHUP has what was given up tried again.
+    """
+    asyncio.run(_run(name, settings, home, file))
 
 
-async def _run(name: str, settings: Settings, home: Path) -> None:
+async def _run(name: str, settings: Settings, home: Path, file: Path | None) -> None:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     state = Health(name, Meters())
-    site = Site(settings, home, state)
+    site = Site(settings, home, state, file)
+    _heed_signals(site, stop)
     port = settings.http.port and settings.http.port + health.ROLES.index(name)
     runner, port = await health.serve(state, settings.http.host, port)
     note = health.announce(home, name, port)
     log.info("%s: health at http://%s:%d/readyz", name, settings.http.host, port)
+    FarSides(site).start()
     try:
         topics = await _unless(stop, site, _topics(site))
         if topics is not None:
             await _ROLES[name](site, topics, stop)
     finally:
+        site.end()
         note.unlink(missing_ok=True)
         await runner.cleanup()
     log.info("%s: ended cleanly", name)
+
+
+def _heed_signals(site: Site, stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    terminal = Terminal()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: stop.set() if terminal.is_gone() else site.look_again())
 
 
 async def _unless(stop: asyncio.Event, site: Site, work: Awaitable[Topics]) -> Topics | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from pipeline.app.configuration import brokers_of
 from pipeline.app.health import Health
 from pipeline.app.patience import Patience
+from pipeline.core.configuration import read_settings
 from pipeline.core.settings import Settings
 
 log = logging.getLogger("groundswell.site")
@@ -25,12 +27,16 @@ def now() -> datetime:
 class Site:
     """What every role needs: settings, addresses, health, and the wish to end."""
 
-    def __init__(self, settings: Settings, home: Path, state: Health) -> None:
+    def __init__(self, settings: Settings, home: Path, state: Health, file: Path | None = None) -> None:
+        """``file`` is the settings file, where there is one."""
         self.settings = settings
+        self.file = file
         self.home = home
         self.health = state
         self.brokers = brokers_of(settings, home)
         self.ending = threading.Event()
+        # What to do when somebody says that what was given up may be tried again.
+        self.when_told: list[Callable[[], None]] = []
         self._patience: list[Patience] = []
 
     def patience(self, part: str) -> Patience:
@@ -38,6 +44,15 @@ class Site:
         patience = Patience(part, self.health, log)
         self._patience.append(patience)
         return patience
+
+    def reread(self) -> Settings:
+        """The settings as they stand in the file now; ConfigError with all problems of it."""
+        return read_settings(self.file, os.environ)
+
+    def look_again(self) -> None:
+        """Has everything tried again that was given up."""
+        for act in self.when_told:
+            act()
 
     @contextmanager
     def busy(self, part: str, reason: str) -> Iterator[None]:

@@ -6,20 +6,19 @@ Never raises for a server that is away: that is what the page is for.
 from __future__ import annotations
 
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 from elasticsearch import Elasticsearch
 from msgspec import Struct
 
 from pipeline.app.brokers import Brokers
 from pipeline.app.directory.gate import oldest
-from pipeline.app.health import ROLES, Presence, present
+from pipeline.app.health import ROLES, Presence, asked, present
 from pipeline.app.offsets import Span, spans
 from pipeline.app.site import group, now
+from pipeline.app.standing import Standing
+from pipeline.app.supervision import Supervised, supervised
 from pipeline.app.topics import Topics, admin_client, topics_of
 from pipeline.core.errors import GroundswellError, RetryableError
 from pipeline.core.index_name import alias
@@ -45,15 +44,19 @@ class Counts(Struct, frozen=True):
     stubs: int
 
 
-def page(settings: Settings, home: Path, brokers: Brokers, client: Elasticsearch, url: str) -> list[Row]:
-    """All rows, top down along the way of a post. Takes about a second, for the rates."""
+def page(
+    settings: Settings, home: Path, brokers: Brokers, client: Elasticsearch, url: str
+) -> tuple[list[Row], list[Standing]]:
+    """All rows, top down along the way of a post, and the connectors that run here. Takes about a second, for
+    the rates."""
     rows = _embedded(home)
     topics = topics_of(settings.kafka)
     progress = _progress(settings, brokers, topics)
     rows.append(_kafka_row(brokers, progress))
     counts, elastic_row = _index(client, url, settings.elasticsearch.prefix)
     rows.append(elastic_row)
-    rows += _roles(home, settings.http.host)
+    roles, connectors = _roles(home, settings.http.host)
+    rows += roles
     rows += _customers(home, settings)
     if isinstance(progress, dict):
         time.sleep(1.0)
@@ -62,7 +65,7 @@ def page(settings: Settings, home: Path, brokers: Brokers, client: Elasticsearch
         if isinstance(later, dict):
             rows += _rates(topics, progress, later)
             rows += _ledger(topics, later, counts)
-    return rows
+    return rows, connectors
 
 
 Progress = dict[str, dict[int, Span]]
@@ -116,24 +119,45 @@ def _index(client: Elasticsearch, url: str, prefix: str) -> tuple[Counts | None,
     return Counts(everything, stubs), Row("server", "elasticsearch", "answers", detail)
 
 
-def _roles(home: Path, host: str) -> list[Row]:
+def _roles(home: Path, host: str) -> tuple[list[Row], list[Standing]]:
+    """The roles, and the connectors of those that have some."""
     running = present(home)
-    rows = [_role(note, host) for note in running]
+    rows: list[Row] = []
+    connectors: list[Standing] = []
+    for note in running:
+        row, standings = _role(note, host)
+        rows.append(row)
+        connectors += standings
     missing = [role for role in ROLES if role not in {note.role for note in running}]
-    return rows + [Row("role", role, "not running here") for role in missing]
+    notes = {note.role: note for note in supervised(home)}
+    rows += [_missing(role, notes.get(role)) for role in missing]
+    return sorted(rows, key=lambda row: ROLES.index(row.name)), connectors
 
 
-def _role(note: Presence, host: str) -> Row:
+def _role(note: Presence, host: str) -> tuple[Row, Sequence[Standing]]:
     where = f"pid {note.pid}, http://{host}:{note.port}"
-    try:
-        with urllib.request.urlopen(f"http://{host}:{note.port}/readyz", timeout=2) as answer:
-            answer.read()
-        return Row("role", note.role, "ready", where)
-    except urllib.error.HTTPError as error:
-        waits: Mapping[str, str] = msgspec.json.decode(error.read())["waits_for"]
-        return Row("role", note.role, "waits", "; ".join(waits.values()) + f" ({where})")
-    except OSError as error:
-        return Row("role", note.role, "silent", f"{where}: {error}")
+    report = asked(note, host)
+    if report is None:
+        return Row("role", note.role, "silent", f"{where}: it does not answer"), ()
+    if not report.waits_for:
+        return Row("role", note.role, "ready", where), report.connectors
+    reasons = "; ".join(dict.fromkeys(report.waits_for.values()))
+    return Row("role", note.role, "waits", f"{reasons} ({where})"), report.connectors
+
+
+def _missing(role: str, note: Supervised | None) -> Row:
+    """A role that has no process, or one that has not said yet that it is there."""
+    if note is None:
+        return Row("role", role, "not running here")
+    left = max((note.again or 0.0) - time.time(), 0.0)
+    again = f"{left:.0f} s" if left < 120 else f"{left / 60:.0f} min"
+    told = f"{note.reason}; died {note.deaths} times in a row" if note.deaths else ""
+    if note.state == "parked":
+        remedy = f"mend it and `kill -HUP {note.pid}`, else tried again in {again}"
+        return Row("role", role, "parked", f"{told}; {remedy}")
+    if note.state == "rests":
+        return Row("role", role, "died", f"{told}; starts again in {again}")
+    return Row("role", role, "starting", told)
 
 
 def _customers(home: Path, settings: Settings) -> list[Row]:

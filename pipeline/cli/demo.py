@@ -8,13 +8,18 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pipeline.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from pipeline.app.demo import Shown
 
 _HEIGHT = 16
+_LIVE_SECONDS = 60
+_LONGEST_SECONDS = 3600
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -22,30 +27,72 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command = subparsers.add_parser(
         "demo", help="start servers, run sample posts through everything, show the result"
     )
+    command.add_argument("--live", action="store_true", help="listen to Bluesky instead of sample posts")
+    command.add_argument("--seconds", type=_seconds, metavar="N", help="with --live: for so long (60)")
+    command.add_argument("--keep", action="store_true", help="with --live: do not delete what was heard")
     command.set_defaults(run=run)
+
+
+def _seconds(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= _LONGEST_SECONDS:
+        raise argparse.ArgumentTypeError(f"expected seconds from 1 to {_LONGEST_SECONDS}, got {text!r}")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:
     """Works in an installation of its own below the home, and ends everything that it started."""
     from pipeline.app import logs
-    from pipeline.app.configuration import home_for
-    from pipeline.app.demo import play, stage
 
+    if not args.live and (args.seconds or args.keep):
+        raise ConfigError("--seconds and --keep go with --live: the other demo sends its posts and stays")
     logs.set_up("warning")
     for number in (signal.SIGTERM, signal.SIGHUP):
         # However it is told to end, it ends what it has started.
         signal.signal(number, signal.default_int_handler)
-    home = home_for(args) / "demo"
+    (_live if args.live else _play)(args)
+    return 0
+
+
+def _announcer() -> Callable[[str], None]:
     began = time.monotonic()
 
     def announce(line: str) -> None:
         print(f"[{time.monotonic() - began:5.1f} s] {line}", flush=True)
 
+    return announce
+
+
+def _play(args: argparse.Namespace) -> None:
+    from pipeline.app.configuration import home_for
+    from pipeline.app.demo import play, stage
+
+    home, announce = home_for(args) / "demo", _announcer()
     announce(f"the demo lives in {home}")
     shown = play(stage(home), home, announce)
     announce("done; servers and daemon have ended")
     _show(shown, home)
-    return 0
+
+
+def _live(args: argparse.Namespace) -> None:
+    """Looks for the network before anything is started for nothing."""
+    from pipeline.app.configuration import home_for
+    from pipeline.app.live_demo import listen, own_home, reach
+    from pipeline.cli.live_page import show, speed
+
+    home, announce = home_for(args) / "live-demo", _announcer()
+    with own_home(home, args.keep) as settings:
+        reach(settings, home)
+        announce(f"Bluesky answers; the demo lives in {home}")
+        heard = listen(settings, home, args.seconds or _LIVE_SECONDS, announce)
+        announce(speed(heard))
+    announce("done; servers and daemon have ended")
+    show(heard)
+    if args.keep:
+        print(f"\nIt stays in {home}: these are people's posts, and what they delete from now on is not")
+        print("deleted there. Remove that folder when you have seen enough.")
+    else:
+        print("\nWhat was heard has been deleted again, for these are people's posts.")
+        print("`demo --live --keep` keeps it.")
 
 
 def _show(shown: Shown, home: Path) -> None:

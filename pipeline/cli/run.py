@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import ConfigError, GroundswellError
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -14,13 +15,27 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     command.add_argument("--role", help="only these roles, separated by commas (default: all of them)")
     command.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)
+    command.add_argument("--lock", type=int, help=argparse.SUPPRESS)
     command.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """One role runs in this process; several in one process each, below this one."""
-    from pipeline.app import logs, supervisor
-    from pipeline.app.configuration import home_for, settings_for
+    from pipeline.app import supervision
+    from pipeline.app.configuration import home_for
+
+    try:
+        return _run(args)
+    except Exception as error:
+        if args.lock is not None:
+            words = str(error) if isinstance(error, GroundswellError) else f"an unforeseen fault: {error!r}"
+            supervision.leave_words(home_for(args), args.role, words)
+        raise
+
+
+def _run(args: argparse.Namespace) -> int:
+    from pipeline.app import logs, role_lock, supervisor
+    from pipeline.app.configuration import home_for, settings_file, settings_for
     from pipeline.app.health import ROLES
     from pipeline.app.roles import run_role
 
@@ -34,9 +49,12 @@ def run(args: argparse.Namespace) -> int:
             raise ConfigError(f"there is no role `{role}`: choose from {', '.join(ROLES)}")
     if args.lifeline is not None:
         supervisor.hold_lifeline(args.lifeline)
-    if len(roles) == 1:
-        run_role(roles[0], settings, home_for(args))
-    else:
+    home = home_for(args)
+    if len(roles) > 1:
         config = ["--config", args.config] if args.config else []
-        supervisor.supervise(roles, [*config, "run"])
+        supervisor.supervise(roles, [*config, "run"], home, settings.daemon)
+        return 0
+    if args.lock is None:
+        role_lock.take(home, roles[0])
+    run_role(roles[0], settings, home, settings_file(args.config, os.environ, home))
     return 0

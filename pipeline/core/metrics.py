@@ -93,6 +93,55 @@ RELINKED = Metric(
     "Posts sent once more because a customer changed, by pass: first or second",
     ("role", "pass"),
 )
+CONNECTOR_POSTS = Metric(
+    "groundswell_connector_posts_total",
+    "counter",
+    "posts",
+    "Posts of a connector that Kafka has confirmed",
+    ("connector",),
+)
+CONNECTOR_STATE = Metric(
+    "groundswell_connector_state",
+    "gauge",
+    "flag",
+    "1 for the state that a connector is in, 0 for the others",
+    ("connector", "state"),
+)
+CONNECTOR_LAST_POST = Metric(
+    "groundswell_connector_last_post_seconds",
+    "gauge",
+    "seconds since 1970",
+    "When Kafka confirmed the last post of a connector",
+    ("connector",),
+)
+CONNECTOR_LAG = Metric(
+    "groundswell_connector_lag_seconds",
+    "gauge",
+    "seconds",
+    "Age of the newest post of a connector's last read with posts, when it was read",
+    ("connector",),
+)
+LIMIT_LEFT = Metric(
+    "groundswell_connector_limit_left",
+    "gauge",
+    "as the platform counts",
+    "What a platform still lets a connector ask, as it told last",
+    ("connector", "limit"),
+)
+LIMIT_TOTAL = Metric(
+    "groundswell_connector_limit_total",
+    "gauge",
+    "as the platform counts",
+    "What a platform lets a connector ask in one period",
+    ("connector", "limit"),
+)
+LIMIT_RESETS = Metric(
+    "groundswell_connector_limit_resets_seconds",
+    "gauge",
+    "seconds",
+    "Time until a platform's limit begins anew",
+    ("connector", "limit"),
+)
 
 ALL: tuple[Metric, ...] = (
     RECORDS_IN,
@@ -106,4 +155,11 @@ ALL: tuple[Metric, ...] = (
     CUSTOMER_CHANGES,
     DIRECTORY_AGE,
     RELINKED,
+    CONNECTOR_POSTS,
+    CONNECTOR_STATE,
+    CONNECTOR_LAST_POST,
+    CONNECTOR_LAG,
+    LIMIT_LEFT,
+    LIMIT_TOTAL,
+    LIMIT_RESETS,
 )

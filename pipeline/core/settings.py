@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from pipeline.core.process_settings import CollectSettings, DaemonSettings, HttpSettings, LogSettings
+
 RESERVED = {
     "GROUNDSWELL_HOME": "the folder with all state of this installation",
     "GROUNDSWELL_CONFIG": "the settings file, where `--config` names none",
@@ -319,34 +321,6 @@ class DirectorySettings(Struct, frozen=True, kw_only=True):
     ] = 60.0
 
 
-class HttpSettings(Struct, frozen=True, kw_only=True):
-    """Where the health and metrics pages are served."""
-
-    host: Annotated[
-        str, Meta(min_length=1, description="Address to listen on; the pages have no password.")
-    ] = "127.0.0.1"
-    port: Annotated[
-        int,
-        Meta(
-            ge=0,
-            le=65535,
-            description="First port; each role adds its number (collect 0, enrich 1, index 2, directory 3)."
-            " 0 takes any free port.",
-        ),
-    ] = 9640
-
-
-class LogSettings(Struct, frozen=True, kw_only=True):
-    """What is written to the log, and how."""
-
-    level: Annotated[
-        Literal["debug", "info", "warning", "error"], Meta(description="The least that is worth a line.")
-    ] = "info"
-    format: Annotated[
-        Literal["text", "json"], Meta(description="Lines for people, or one JSON object a line.")
-    ] = "text"
-
-
 Tables = dict[str, dict[str, Any]]
 
 
@@ -368,5 +342,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = {}
     directory: DirectorySettings = DirectorySettings()
+    daemon: DaemonSettings = DaemonSettings()
+    collect: CollectSettings = CollectSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()

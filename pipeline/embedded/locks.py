@@ -23,7 +23,7 @@ def locked(path: Path, *, waiting: Callable[[], None], limit: float = 900.0) -> 
     deadline = time.monotonic() + limit
     with path.open("ab") as file:
         told = False
-        while not _taken(file.fileno()):
+        while not taken(file.fileno()):
             if time.monotonic() > deadline:
                 raise FatalError(
                     f"Another Groundswell process has held {path} for {limit:.0f} s: end it and try again."
@@ -35,7 +35,8 @@ def locked(path: Path, *, waiting: Callable[[], None], limit: float = 900.0) -> 
         yield
 
 
-def _taken(descriptor: int) -> bool:
+def taken(descriptor: int) -> bool:
+    """Whether the lock of this open file is ours now; it stays so until all that share it are gone."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

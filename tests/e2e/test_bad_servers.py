@@ -117,8 +117,10 @@ def check(installation: Installation, posts: Sequence[dict[str, Any]]) -> None:
 
 
 def test_kafka_away_at_the_start_and_in_the_middle(
-    installation: Installation, posts: Posts, server_home: Path, tmp_path: Path
+    install: Callable[..., Installation], posts: Posts, server_home: Path, tmp_path: Path
 ) -> None:
+    installation = install()
+    beside = install(GROUNDSWELL_HOME=str(tmp_path / "beside"))
     first, second = posts(1500)[:300], posts(1500)[300:]
     file = write(tmp_path, first)
     away = (
@@ -130,7 +132,7 @@ def test_kafka_away_at_the_start_and_in_the_middle(
         began = time.monotonic()
         running = [installation.start(*command) for command in commands]
         page = installation.start("status", "--format", "json")
-        alone = installation.start("run", "--role", "enrich")
+        alone = beside.start("run", "--role", "enrich")
         daemon = installation.daemon("enrich", "index", "directory")
         for command, process in zip(commands, running, strict=True):
             assert ended(process, 20) == (1, "", f"groundswell: {away}\n"), command

@@ -1,0 +1,101 @@
+"""What a supervisor says of its roles, on disk, for ``status``: one note a role below ``run`` of the home.
+
+Roles leave their last words there, too, so that whoever asks why a role is down reads a reason and not a
+number.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import psutil
+from msgspec import Struct
+
+State = Literal["runs", "rests", "parked"]
+
+_LONGEST_WORDS = 2000
+
+
+class Supervised(Struct, frozen=True):
+    """How a role stands with its supervisor, whose ``pid`` and start tell whether the note still holds.
+
+    ``reason`` is why it died last; ``again`` when it is started again, in seconds since 1970.
+    """
+
+    role: str
+    pid: int
+    started: float
+    state: State
+    deaths: int = 0
+    reason: str = ""
+    again: float | None = None
+
+
+def note(home: Path, supervised: Supervised) -> None:
+    """Leaves the note, in place of the one before."""
+    path = _note(home, supervised.role)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".new")
+    draft.write_bytes(msgspec.json.encode(supervised))
+    draft.replace(path)
+
+
+def forget(home: Path, role: str) -> None:
+    """Takes the note away: the supervisor ends."""
+    _note(home, role).unlink(missing_ok=True)
+
+
+def supervised(home: Path) -> Iterator[Supervised]:
+    """The notes of all supervisors that live."""
+    for path in sorted((home / "run").glob("supervised-*.json")):
+        try:
+            found = msgspec.json.decode(path.read_bytes(), type=Supervised)
+            if abs(psutil.Process(found.pid).create_time() - found.started) < 2:
+                yield found
+        except (OSError, msgspec.DecodeError, psutil.Error):
+            continue
+
+
+def leave_words(home: Path, role: str, words: str) -> None:
+    """Why this process cannot go on, for its supervisor."""
+    path = _words(home, role)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(words[:_LONGEST_WORDS], encoding="utf-8")
+
+
+def take_words(home: Path, role: str, status: int | None) -> str:
+    """The role's last words, which are then forgotten; what its exit ``status`` says where it left none."""
+    path = _words(home, role)
+    try:
+        words = " ".join(path.read_text(encoding="utf-8", errors="replace").split())
+        path.unlink(missing_ok=True)
+    except OSError:
+        words = ""
+    return words or _in_words(status)
+
+
+def _in_words(status: int | None) -> str:
+    if status is None or status >= 0:
+        return f"it ended with status {status}"
+    try:
+        return f"it was killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"it was killed by signal {-status}"
+
+
+def _note(home: Path, role: str) -> Path:
+    return home / "run" / f"supervised-{role}.json"
+
+
+def _words(home: Path, role: str) -> Path:
+    return home / "run" / f"words-{role}.txt"
+
+
+def own_start() -> float:
+    """When this process began, as notes say it."""
+    return psutil.Process(os.getpid()).create_time()

@@ -1,0 +1,192 @@
+"""The daemon's roles as true processes that wait for a Kafka which is not there: deaths, parking, locks.
+
+No server is needed: a role without Kafka waits, and can be killed as well as any other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.app.role_lock import take
+from pipeline.app.supervision import supervised
+from pipeline.core.errors import FatalError
+from testkit.installation import Installation
+from testkit.waiting import until
+
+ROLES = "enrich,index"
+
+
+@pytest.fixture
+def install(tmp_path: Path) -> Iterator[Callable[..., Installation]]:
+    """Makes an installation that never finds its servers."""
+    made = []
+
+    def make(**settings: str) -> Installation:
+        nowhere = ("127.0.0.1:1", "http://127.0.0.1:1")
+        made.append(Installation(tmp_path / "home", "t", *nowhere, **settings))
+        return made[-1]
+
+    yield make
+    for installation in made:
+        installation.close()
+
+
+def there(installation: Installation, role: str) -> Callable[[], bool]:
+    return lambda: installation.role_pid(role) is not None
+
+
+def kill(installation: Installation, role: str) -> None:
+    """Once; returns when its process is gone."""
+    until(there(installation, role), why=f"{role} runs")
+    pid = installation.role_pid(role)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: installation.role_pid(role) != pid, why=f"{role} is gone")
+
+
+def state(installation: Installation, role: str) -> str:
+    return next((note.state for note in supervised(installation.home) if note.role == role), "")
+
+
+def shown(installation: Installation) -> tuple[int, dict[str, tuple[str, str]]]:
+    """The status of `status`, and its roles with state and detail."""
+    done = installation.command("status", "--format", "json")
+    rows = json.loads(done.stdout)
+    return done.returncode, {
+        row["name"]: (row["state"], row["detail"]) for row in rows if row["part"] == "role"
+    }
+
+
+def end(process: subprocess.Popen[bytes], limit: float = 30) -> tuple[int, str]:
+    _, said = process.communicate(timeout=limit)
+    return process.returncode, said.decode()
+
+
+def test_a_role_that_dies_again_and_again_is_parked_and_comes_back_when_told(
+    install: Callable[..., Installation],
+) -> None:
+    installation = install(GROUNDSWELL_DAEMON_PARK_AFTER="3")
+    daemon = installation.start("run", "--role", ROLES)
+    until(there(installation, "enrich"), why="enrich runs")
+    untouched = installation.role_pid("enrich")
+    for _ in range(3):
+        kill(installation, "index")
+    until(lambda: state(installation, "index") == "parked", why="index is parked")
+    status, rows = shown(installation)
+    assert status == 1
+    assert rows["index"][0] == "parked"
+    assert rows["index"][1].startswith("it was killed by SIGKILL; died 3 times in a row; mend it and ")
+    assert f"`kill -HUP {daemon.pid}`" in rows["index"][1]
+    assert installation.role_pid("enrich") == untouched, "the other works on"
+
+    daemon.send_signal(signal.SIGHUP)
+    until(there(installation, "index"), why="index is tried again")
+    assert state(installation, "index") == "runs"
+    kill(installation, "index")
+    until(lambda: installation.role_pid("index") is not None, why="its deaths are counted anew")
+    daemon.send_signal(signal.SIGTERM)
+    status, said = end(daemon)
+    assert status == 0, said
+    assert said.count("the role index is parked after 3 deaths in a row, the last: it was killed by") == 1
+    assert "the role enrich" not in said
+    assert list(supervised(installation.home)) == []
+
+
+def test_a_parked_role_is_tried_again_after_its_rest(install: Callable[..., Installation]) -> None:
+    installation = install(GROUNDSWELL_DAEMON_PARK_AFTER="1", GROUNDSWELL_DAEMON_PARKED_MINUTES="0.05")
+    daemon = installation.start("run", "--role", ROLES)
+    kill(installation, "index")
+    until(lambda: state(installation, "index") == "parked", why="one death suffices")
+    until(there(installation, "index"), limit=20, why="three seconds are over")
+    daemon.send_signal(signal.SIGTERM)
+    assert end(daemon)[0] == 0
+
+
+def test_when_all_roles_are_parked_the_daemon_ends(install: Callable[..., Installation]) -> None:
+    installation = install(GROUNDSWELL_DAEMON_PARK_AFTER="1")
+    daemon = installation.start("run", "--role", ROLES)
+    kill(installation, "index")
+    until(lambda: state(installation, "index") == "parked", why="index is parked")
+    kill(installation, "enrich")
+    status, said = end(daemon)
+    assert status == 1
+    assert said.splitlines()[-1] == (
+        "groundswell: all roles are parked, so the daemon ends: enrich: it was killed by SIGKILL;"
+        " index: it was killed by SIGKILL"
+    )
+    assert "Traceback" not in said
+
+
+def test_never_parked_where_the_settings_say_so(install: Callable[..., Installation]) -> None:
+    installation = install(GROUNDSWELL_DAEMON_PARK_AFTER="0")
+    daemon = installation.start("run", "--role", ROLES)
+    for _ in range(3):
+        kill(installation, "index")
+    until(there(installation, "index"), why="index is started again")
+    daemon.send_signal(signal.SIGTERM)
+    status, said = end(daemon)
+    assert status == 0
+    assert "parked" not in said
+
+
+def test_the_reason_of_a_death_is_the_roles_own_sentence(install: Callable[..., Installation]) -> None:
+    installation = install(GROUNDSWELL_DAEMON_PARK_AFTER="2", GROUNDSWELL_HTTP_PORT="0")
+    settings = installation.home.parent / "groundswell.toml"
+    settings.write_text("")
+    installation.environ["GROUNDSWELL_CONFIG"] = str(settings)
+    daemon = installation.start("run", "--role", ROLES)
+    until(lambda: all(there(installation, role)() for role in ("enrich", "index")), why="both run")
+    settings.write_text("[kafak]\n")
+    kill(installation, "index")
+    until(lambda: state(installation, "index") == "parked", why="its settings are refused")
+    [note] = [note for note in supervised(installation.home) if note.role == "index"]
+    assert note.reason == (f"settings file {settings}: 1 problem kafak: unknown key, did you mean `kafka`?")
+    daemon.send_signal(signal.SIGTERM)
+    assert end(daemon)[0] == 0
+
+
+@pytest.mark.parametrize("second", [["run"], ["run", "--role", "index"]])
+def test_a_role_runs_once_on_a_home(install: Callable[..., Installation], second: list[str]) -> None:
+    installation = install()
+    daemon = installation.start("run", "--role", ROLES)
+    until(there(installation, "index"), why="index runs")
+    done = installation.command(*second)
+    role = "index" if "--role" in second else "enrich"
+    assert (done.returncode, done.stderr.decode()) == (
+        1,
+        f"groundswell: the role {role} already runs on {installation.home}, as process {daemon.pid}: end that"
+        " one first, or give this one a home of its own with GROUNDSWELL_HOME\n",
+    )
+    # A kill leaves nothing stale, and the next one waits for the roles that are still ending.
+    daemon.kill()
+    daemon.wait()
+    next_one = installation.start("run", "--role", ROLES)
+    until(lambda: installation.role_pid("index") is not None, why="the next one runs")
+    until(lambda: state(installation, "index") == "runs", why="and says so")
+    next_one.send_signal(signal.SIGTERM)
+    assert end(next_one)[0] == 0
+
+
+def test_one_role_alone_is_held_by_its_own_process(install: Callable[..., Installation]) -> None:
+    installation = install()
+    first = installation.start("run", "--role", "index")
+    until(there(installation, "index"), why="index runs")
+    with pytest.raises(FatalError, match=re.escape(f"as process {first.pid}:")):
+        take(installation.home, "index")
+    os.close(take(installation.home, "enrich"))
+    # Alone, a role that cannot go on ends; whoever runs it sees the status.
+    first.send_signal(signal.SIGHUP)
+    second = installation.command("run", "--role", "index")
+    assert second.returncode == 1
+    assert first.poll() is None, "SIGHUP asks to look again"
+    first.send_signal(signal.SIGTERM)
+    assert end(first)[0] == 0
+    os.close(take(installation.home, "index"))
