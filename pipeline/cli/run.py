@@ -54,7 +54,7 @@ def _run(args: argparse.Namespace) -> int:
         config = ["--config", args.config] if args.config else []
         supervisor.supervise(roles, [*config, "run"], home, settings.daemon)
         return 0
-    if args.lock is None:
+    if args.lock is None and roles[0] in role_lock.SOLE:
         role_lock.take(home, roles[0])
     run_role(roles[0], settings, home, settings_file(args.config, os.environ, home))
     return 0

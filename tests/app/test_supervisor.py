@@ -153,8 +153,8 @@ def test_the_reason_of_a_death_is_the_roles_own_sentence(install: Callable[..., 
     assert end(daemon)[0] == 0
 
 
-@pytest.mark.parametrize("second", [["run"], ["run", "--role", "index"]])
-def test_a_role_runs_once_on_a_home(install: Callable[..., Installation], second: list[str]) -> None:
+@pytest.mark.parametrize("second", [["run"], ["run", "--role", "index,enrich"]])
+def test_a_daemon_runs_once_on_a_home(install: Callable[..., Installation], second: list[str]) -> None:
     installation = install()
     daemon = installation.start("run", "--role", ROLES)
     until(there(installation, "index"), why="index runs")
@@ -175,18 +175,34 @@ def test_a_role_runs_once_on_a_home(install: Callable[..., Installation], second
     assert end(next_one)[0] == 0
 
 
+def test_a_role_that_only_shares_partitions_may_run_as_often_as_wanted(
+    install: Callable[..., Installation],
+) -> None:
+    installation = install(GROUNDSWELL_HTTP_PORT="0")
+    daemon = installation.start("run", "--role", ROLES)
+    until(there(installation, "index"), why="index runs")
+    more = [installation.start("run", "--role", "index") for _ in range(2)]
+    until(
+        lambda: {note.pid for note in present(installation.home)} > {process.pid for process in more},
+        why="all of them run",
+    )
+    for process in (*more, daemon):
+        process.send_signal(signal.SIGTERM)
+        assert end(process)[0] == 0
+
+
 def test_one_role_alone_is_held_by_its_own_process(install: Callable[..., Installation]) -> None:
     installation = install()
-    first = installation.start("run", "--role", "index")
-    until(there(installation, "index"), why="index runs")
+    first = installation.start("run", "--role", "directory")
+    until(there(installation, "directory"), why="directory runs")
     with pytest.raises(FatalError, match=re.escape(f"as process {first.pid}:")):
-        take(installation.home, "index")
+        take(installation.home, "directory")
     os.close(take(installation.home, "enrich"))
     # Alone, a role that cannot go on ends; whoever runs it sees the status.
     first.send_signal(signal.SIGHUP)
-    second = installation.command("run", "--role", "index")
+    second = installation.command("run", "--role", "directory")
     assert second.returncode == 1
     assert first.poll() is None, "SIGHUP asks to look again"
     first.send_signal(signal.SIGTERM)
     assert end(first)[0] == 0
-    os.close(take(installation.home, "index"))
+    os.close(take(installation.home, "directory"))

@@ -117,10 +117,8 @@ def check(installation: Installation, posts: Sequence[dict[str, Any]]) -> None:
 
 
 def test_kafka_away_at_the_start_and_in_the_middle(
-    install: Callable[..., Installation], posts: Posts, server_home: Path, tmp_path: Path
+    installation: Installation, posts: Posts, server_home: Path, tmp_path: Path
 ) -> None:
-    installation = install()
-    beside = install(GROUNDSWELL_HOME=str(tmp_path / "beside"))
     first, second = posts(1500)[:300], posts(1500)[300:]
     file = write(tmp_path, first)
     away = (
@@ -132,7 +130,7 @@ def test_kafka_away_at_the_start_and_in_the_middle(
         began = time.monotonic()
         running = [installation.start(*command) for command in commands]
         page = installation.start("status", "--format", "json")
-        alone = beside.start("run", "--role", "enrich")
+        alone = installation.start("run", "--role", "enrich")
         daemon = installation.daemon("enrich", "index", "directory")
         for command, process in zip(commands, running, strict=True):
             assert ended(process, 20) == (1, "", f"groundswell: {away}\n"), command
