@@ -56,10 +56,9 @@ def test_all_is_well_before_the_first_start_and_after_it(
     ensure_topics(there, there.settings)
     with closing(client_for(search, search.url)) as client:
         elastic.prepare(client, search)
-        held = client.indices.get_index_template(name=f"{prefix}-posts")["index_templates"][0]
-        del held["index_template"]["template"]["mappings"]["properties"]["text"]
-        body = held["index_template"]
-        client.indices.put_index_template(name=f"{prefix}-posts", **body)
+        older = {"mappings": {"properties": {"id": {"type": "keyword"}}}}
+        name, pattern = f"{prefix}-posts", f"{prefix}-posts-*"
+        client.indices.put_index_template(name=name, index_patterns=[pattern], template=older, priority=500)
         after = looked(there.settings, search, tmp_path)
         elastic.drop(client, prefix)
     assert after[f"topics {prefix}.*"] == ("7 there", [])
