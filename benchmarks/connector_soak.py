@@ -39,17 +39,18 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--rate", type=int, default=50, help="posts a second")
     parser.add_argument("--table", help=argparse.SUPPRESS)
+    parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.table:
-        listen(args.kind, json.loads(args.table))
+        listen(args.kind, json.loads(args.table), args.home)
     fixture = fixture_of(args.kind)
     with tempfile.TemporaryDirectory() as folder, fixture.stage(Path(folder)) as stage:
-        return soak(fixture, stage, args.minutes * 60, args.rate)
+        return soak(fixture, stage, Path(folder) / "home", args.minutes * 60, args.rate)
 
 
-def listen(kind: str, table: dict[str, Any]) -> None:
+def listen(kind: str, table: dict[str, Any], home: Path) -> None:
     """The connector, driven as the pump does; what it brings goes to standard output, line by line."""
-    connector, cursor = build_connector("soak", {"kind": kind, **table}), None
+    connector, cursor = build_connector("soak", {"kind": kind, **table}, home), None
     while True:
         try:
             read = connector.read(cursor)
@@ -58,7 +59,7 @@ def listen(kind: str, table: dict[str, Any]) -> None:
             time.sleep((isinstance(error, RetryableError) and error.retry_after) or 0.1)
             if not isinstance(error, RetryableError):
                 connector.close()
-                connector = build_connector("soak", {"kind": kind, **table})
+                connector = build_connector("soak", {"kind": kind, **table}, home)
             continue
         cursor = read.cursor
         say({"posts": [[post.id, post.deleted] for post in read.posts], "rejected": len(read.rejected)})
@@ -90,11 +91,11 @@ class Heard:
             self.got.update((post, deleted) for post, deleted in told.get("posts", ()))
 
 
-def soak(fixture: Fixture, stage: Stage, seconds: float, rate: int) -> int:
+def soak(fixture: Fixture, stage: Stage, home: Path, seconds: float, rate: int) -> int:
     """The platform's side; prints what came of it."""
     stage.tell(rate)
-    call = [sys.executable, __file__, fixture.kind, "--table"]
-    table = {**stage.table, "batch": 200}
+    call = [sys.executable, __file__, fixture.kind, "--home", str(home), "--table"]
+    table = {**stage.table, "batch": 100}
     process = subprocess.Popen([*call, json.dumps(table)], stdout=subprocess.PIPE, text=True)
     heard = Heard(process)
     faults = cycle(fault for fault in FAULTS if fault.name not in fixture.exempt)

@@ -64,15 +64,24 @@ def post_of(event: Event, now: datetime) -> Post | None:
     if event.kind != "commit" or commit is None or commit.collection != COLLECTION:
         return None
     try:
-        native = f"at://{event.did}/{COLLECTION}/{commit.rkey}"
+        native = _native(event.did, commit.rkey)
         if not _DID.fullmatch(event.did) or not _RKEY.fullmatch(commit.rkey):
             raise ValueError("did or commit.rkey is missing, or is none")
         if commit.operation == "delete":
-            return Post(id=_id(native), text="", deleted=True, collected_at=now)
+            return deletion_of(event.did, commit.rkey, now)
         edited = _moment_of(commit.rev, event.time_us) if commit.operation == "update" else None
         return _live(event.did, native, _record(commit), edited, now)
     except ValueError as error:
         raise RejectedError(f"no post of Bluesky: {error}", "invalid") from None
+
+
+def deletion_of(did: str, rkey: str, now: datetime) -> Post:
+    """That the post of this account with this key is gone."""
+    return Post(id=_id(_native(did, rkey)), text="", deleted=True, collected_at=now)
+
+
+def _native(did: str, rkey: str) -> str:
+    return f"at://{did}/{COLLECTION}/{rkey}"
 
 
 def _record(commit: Commit) -> dict[str, Any]:
@@ -182,13 +191,18 @@ def _time(value: Any) -> datetime | None:
 _DIGITS = "234567abcdefghijklmnopqrstuvwxyz"
 
 
+def micros_of(tid: str) -> int | None:
+    """The time in a revision or a post's key, in microseconds since 1970; None where it has another form."""
+    if len(tid) != 13 or not set(tid) <= set(_DIGITS):
+        return None
+    number = 0
+    for digit in tid:
+        number = number * 32 + _DIGITS.index(digit)
+    # The lowest ten bits name the clock that made it.
+    return number % 2**63 >> 10
+
+
 def _moment_of(rev: str, time_us: int) -> datetime:
     """When a change was made, by its revision, which all hosts tell alike; else when the host heard."""
-    micros = time_us
-    if len(rev) == 13 and set(rev) <= set(_DIGITS):
-        number = 0
-        for digit in rev:
-            number = number * 32 + _DIGITS.index(digit)
-        # The lowest ten bits name the clock that made it.
-        micros = number % 2**63 >> 10
-    return _EPOCH + timedelta(microseconds=micros)
+    micros = micros_of(rev)
+    return _EPOCH + timedelta(microseconds=time_us if micros is None else micros)

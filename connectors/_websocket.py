@@ -1,7 +1,6 @@
-"""A websocket, listened to in a thread of its own: its frames wait here, bounded, until they are taken.
+"""A websocket, listened to in a thread of its own: its frames wait, bounded, until they are taken.
 
-When nobody takes them, no more are read, and the platform feels it by its own full buffers. Knows nothing
-of what the frames say.
+Knows nothing of what the frames say.
 """
 
 from __future__ import annotations
@@ -10,12 +9,12 @@ import asyncio
 import contextlib
 import ssl
 import threading
-from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import aiohttp
 
+from connectors._listening import Heard
 from connectors._refusal import refused
 from pipeline.core.errors import GroundswellError, RetryableError
 
@@ -41,12 +40,8 @@ class Frames:
         self._remedy = remedy
         self._timeout = timeout
         self._largest = largest
-        self._frames: deque[bytes] = deque()
-        self._bytes = 0
-        self._error: GroundswellError | None = None
-        self._opened = False
+        self._heard = Heard(MAX_FRAMES, MAX_BYTES, lambda: self._tell(self._room.set))
         self._closing = False
-        self._changed = threading.Condition()
         self._loop = asyncio.new_event_loop()
         self._room = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -55,31 +50,15 @@ class Frames:
     def open(self) -> None:
         """Returns once the platform has greeted; raises its refusal."""
         self._thread.start()
-        with self._changed:
-            self._changed.wait_for(lambda: self._opened or self._error, self._timeout + 5)
-            if self._opened:
-                return
-            error = self._error or RetryableError(f"{self._who} does not answer")
-        self.close()
-        raise error
+        try:
+            self._heard.wait_for_greeting(self._timeout + 5, self._who)
+        except GroundswellError:
+            self.close()
+            raise
 
     def take(self, at_most: int, first: float, linger: float) -> list[bytes]:
-        """The next frames: waits ``first`` seconds for one, then ``linger`` at most for ``at_most``.
-
-        Empty where none came. Raises what ended the connection once all frames before it are taken.
-        """
-        with self._changed:
-            self._changed.wait_for(lambda: self._frames or self._error, first)
-            if self._frames:
-                self._changed.wait_for(lambda: len(self._frames) >= at_most or self._error, linger)
-            taken = [self._frames.popleft() for _ in range(min(at_most, len(self._frames)))]
-            self._bytes -= sum(map(len, taken))
-            error = self._error
-        if taken:
-            self._tell(self._room.set)
-        elif error is not None:
-            raise error
-        return taken
+        """The next frames, see :meth:`Heard.take`."""
+        return self._heard.take(at_most, first, linger)
 
     def close(self) -> None:
         """Ends the connection; may be called twice."""
@@ -119,9 +98,7 @@ class Frames:
             error = RetryableError(f"{self._who} is not listened to any longer")
         except Exception as fault:
             error = self._judged(fault)
-        with self._changed:
-            self._error = error
-            self._changed.notify_all()
+        self._heard.end(error)
 
     def _judged(self, fault: Exception) -> GroundswellError:
         """The error that a fault of the connection is to the runtime."""
@@ -153,9 +130,7 @@ class Frames:
                     ssl=ssl.create_default_context() if self._url.startswith("wss:") else True,
                     timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
                 )
-            with self._changed:
-                self._opened = True
-                self._changed.notify_all()
+            self._heard.open()
             try:
                 await self._store_all(socket)
             finally:
@@ -173,14 +148,7 @@ class Frames:
                 return
 
     async def _store(self, frame: bytes) -> None:
-        while True:
-            with self._changed:
-                if len(self._frames) < MAX_FRAMES and self._bytes + len(frame) <= MAX_BYTES:
-                    self._frames.append(frame)
-                    self._bytes += len(frame)
-                    self._changed.notify_all()
-                    return
-                self._room.clear()
+        while not self._heard.offer(frame, self._room.clear):
             await self._room.wait()
 
 

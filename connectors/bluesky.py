@@ -1,7 +1,9 @@
 """Posts of Bluesky through Jetstream, the network's public stream, which asks for no key.
 
-Jetstream tells of all posts, so the settings should narrow them. It names authors by DID only. Its cursor
-is a time, ``time_us``; a stream is taken up some seconds before it, and what comes twice is harmless.
+Jetstream tells of all posts, so the settings should narrow them. What was taken in is remembered, for
+deletions and the ends of accounts come of everybody. Jetstream names authors by DID only; the rest is looked
+up. Its cursor is a time, ``time_us``; a stream is taken up some seconds before it, and what comes twice is
+harmless.
 """
 
 from __future__ import annotations
@@ -9,20 +11,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlencode, urlsplit
 
 from msgspec import Meta, Struct
+from msgspec.structs import asdict, replace
 
 from connectors._hosts import Hosts
-from connectors._jetstream import COLLECTION, Event, event_of, languages_of, post_of
+from connectors._jetstream import COLLECTION, Event, event_of, post_of
+from connectors._leaving import Leaving
+from connectors._profiles import Profile, Profiles
+from connectors._sieve import Sieve, Told
+from connectors._taken import Taken
 from connectors._websocket import Frames
 from pipeline.core.errors import GroundswellError, RejectedError
 from pipeline.core.post import Post
 from pipeline.core.protocols import Cursor, Read
 from pipeline.core.rejection import Rejection, reject
 from pipeline.core.settings import form
-from pipeline.core.wording import Phrase, phrase_of, wording_of
+from pipeline.core.wording import Phrase, phrase_of
 
 log = logging.getLogger("groundswell.bluesky")
 
@@ -78,6 +86,28 @@ class SETTINGS(Struct, frozen=True, forbid_unknown_fields=True):
     timeout_seconds: Annotated[
         float, Meta(gt=0, le=300, description="seconds to wait for a sign of life")
     ] = 15.0
+    profiles: Annotated[
+        str,
+        form(
+            "service that tells the authors' handles and names; empty asks nobody",
+            r"^(?:https?://[^\s@?#]+)?\Z",
+            "of the form https://host",
+        ),
+    ] = "https://public.api.bsky.app"
+    profiles_seconds: Annotated[
+        float, Meta(ge=0.1, le=10, description="seconds that a read waits for profiles, at most")
+    ] = 1.0
+    remember_days: Annotated[
+        int, Meta(ge=1, le=36_500, description="days for which the ids of posts are remembered")
+    ] = 730
+    memory: Annotated[
+        Path | None, Meta(description="folder of what is remembered; empty: one in the installation's home")
+    ] = None
+
+
+def at_home(settings: SETTINGS, folder: Path) -> SETTINGS:
+    """The settings within an installation: its folder, unless they name another."""
+    return settings if settings.memory else replace(settings, memory=folder)
 
 
 def build(settings: SETTINGS) -> Bluesky:
@@ -100,8 +130,11 @@ class Bluesky:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._settings = settings
-        self._phrases = phrases
         self._now = now
+        self._sieve = Sieve(phrases, settings.languages, settings.authors)
+        self._taken: Taken | None = None
+        self._leaving = Leaving()
+        self._profiles: Profiles | None = None
         self._hosts = Hosts(settings.hosts)
         self._frames: Frames | None = None
         self._at: Cursor = {}
@@ -111,24 +144,48 @@ class Bluesky:
     def read(self, cursor: Cursor | None) -> Read:
         """The posts among the next events: within half a second, or three once connected."""
         at = cursor or self._first_start()
-        first = _LINGER_SECONDS
+        self._remember(resumed=cursor is not None)
+        first, linger = _LINGER_SECONDS, _LINGER_SECONDS
         if self._frames is None or at != self._at:
             self._connect(at)
             first = _FIRST_SECONDS
+        if self._leaving:
+            first = linger = 0.0
         assert self._frames is not None
         try:
-            frames = self._frames.take(self._settings.batch, first, _LINGER_SECONDS)
+            frames = self._frames.take(self._settings.batch, first, linger)
         except GroundswellError as error:
             raise self._failed(error) from None
-        if not frames:
+        if not frames and not self._leaving:
             return Read(posts=[], cursor=at, wait=_REST_SECONDS)
         return self._read(frames)
 
     def close(self) -> None:
-        """Hangs up."""
+        """Hangs up, and lets go of the memory."""
+        self._hang_up()
+        taken, self._taken = self._taken, None
+        if taken is not None:
+            taken.close()
+        profiles, self._profiles = self._profiles, None
+        if profiles is not None:
+            profiles.close()
+
+    def _hang_up(self) -> None:
         frames, self._frames = self._frames, None
         if frames is not None:
             frames.close()
+
+    def _remember(self, *, resumed: bool) -> None:
+        """Opens the memory, where there is a place for one."""
+        folder = self._settings.memory
+        if self._taken is None and folder is not None:
+            self._taken = Taken(
+                folder,
+                self._settings.remember_days,
+                narrowed=self._sieve.narrows,
+                resumed=resumed,
+                now=self._now().timestamp(),
+            )
 
     def _first_start(self) -> Cursor:
         """Kept, so that what is said while no host answers is not passed over."""
@@ -138,7 +195,8 @@ class Bluesky:
         return self._start
 
     def _connect(self, at: Cursor) -> None:
-        self.close()
+        self._hang_up()
+        self._leaving.clear()
         host = self._hosts.choose()
         frames = Frames(
             f"{host}/subscribe?{self._query(at)}",
@@ -159,12 +217,12 @@ class Bluesky:
         return urlencode([*asked, ("cursor", str(max(at["time_us"] - OVERLAP_SECONDS * _SECOND, 0)))])
 
     def _failed(self, error: GroundswellError) -> GroundswellError:
-        self.close()
+        self._hang_up()
         return self._hosts.failed(error)
 
     def _read(self, frames: Sequence[bytes]) -> Read:
         now = self._now()
-        posts: list[Post] = []
+        told: list[Told] = []
         rejected: list[Rejection] = []
         times: list[int] = []
         for raw in frames:
@@ -174,14 +232,37 @@ class Bluesky:
                     times.append(event.time_us)
                 self._heed(event)
                 post = post_of(event, now)
-                if post is not None and self._wanted(event, post):
-                    posts.append(post)
+                if post is not None:
+                    told.append((event, post))
             except RejectedError as error:
                 rejected.append(reject(raw, error, stage="collect", origin=self._hosts.name, now=now))
+        posts = self._named(self._sifted(told, now))
         self._hosts.works()
         behind = self._move(times, _micros(now))
-        wait = 0.0 if behind or len(frames) == self._settings.batch else _REST_SECONDS
-        return Read(posts=posts, rejected=rejected, cursor=self._at, wait=wait)
+        more = behind or self._leaving or len(frames) == self._settings.batch
+        return Read(posts=posts, rejected=rejected, cursor=self._at, wait=0.0 if more else _REST_SECONDS)
+
+    def _sifted(self, told: Sequence[Told], now: datetime) -> list[Post]:
+        """What goes on, with the deletions of accounts that have ended."""
+        try:
+            posts = self._sieve.sift(told, self._taken, now.timestamp())
+            posts += self._leaving.deletions(self._taken, self._settings.batch, now)
+            if self._taken is not None:
+                self._taken.sweep(now.timestamp())
+        except GroundswellError:
+            # These events were taken from the host, and must come again.
+            self.close()
+            raise
+        return posts
+
+    def _named(self, posts: Sequence[Post]) -> list[Post]:
+        """With the authors' handles and names, as far as they can be had in time."""
+        if not self._settings.profiles:
+            return list(posts)
+        if self._profiles is None:
+            self._profiles = Profiles(self._settings.profiles, self._settings.profiles_seconds)
+        found = self._profiles.of(filter(None, map(_did, posts)))
+        return [_with(found.get(_did(post)), post) for post in posts]
 
     def _move(self, times: Sequence[int], now: int) -> bool:
         """Sets the cursor behind the events of these times; whether they are far behind the present.
@@ -193,10 +274,12 @@ class Bluesky:
         if self._fresh and times:
             self._fresh = False
             self._warn(times[0], now)
-        if not credible:
-            return False
-        self._at = {"time_us": min(*credible, now)}
-        return max(credible) < now - BEHIND_SECONDS * _SECOND
+        at = min(*credible, now) if credible else self._at["time_us"]
+        self._at = {"time_us": at}
+        if (since := self._leaving.since) is not None:
+            # Each read has a cursor of its own, by which it is seen that the one before was kept.
+            self._at = {"time_us": min(at, since), "told": self._leaving.told}
+        return bool(credible) and max(credible) < now - BEHIND_SECONDS * _SECOND
 
     def _warn(self, first: int, now: int) -> None:
         """Of what is wrong with the first event of a connection."""
@@ -215,25 +298,26 @@ class Bluesky:
             )
 
     def _heed(self, event: Event) -> None:
-        """What became of an account that is followed by name."""
+        """What became of an account."""
         account = event.account
+        if self._profiles is not None and event.kind in ("account", "identity"):
+            self._profiles.forget(event.did)
+        self._leaving.heed(event, self._at["time_us"])
         if self._settings.authors and isinstance(account, dict) and account.get("active") is False:
             status = str(account.get("status") or "not active")[:40]
             log.warning("the account %s is %s: nothing comes from it", event.did[:200], status)
 
-    def _wanted(self, event: Event, post: Post) -> bool:
-        """Deletions and edits always are, for what they change may have been wanted."""
-        commit = event.commit
-        if post.deleted or commit is None or commit.operation == "update":
-            return True
-        if self._settings.languages:
-            told = {lang.partition("-")[0].lower() for lang in languages_of(commit.record)}
-            if told and not told & set(self._settings.languages):
-                return False
-        if not self._phrases:
-            return True
-        texts = [wording_of(text) for text in (post.text, *post.hashtags)]
-        return any(phrase.is_in(text) for text in texts for phrase in self._phrases)
+
+def _did(post: Post) -> str:
+    """Its author; empty for a deletion."""
+    return post.author.id.partition(":")[2]
+
+
+def _with(profile: Profile | None, post: Post) -> Post:
+    """The post with what its author is called."""
+    if profile is None:
+        return post
+    return replace(post, author=replace(post.author, **asdict(profile)))
 
 
 def _micros(moment: datetime) -> int:

@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import version
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pycld2
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from pipeline.core.event import Language
 from pipeline.core.post import Post
@@ -63,7 +63,9 @@ _ENOUGH = 4000
 class SETTINGS(Struct, frozen=True, forbid_unknown_fields=True):
     """What ``[enrichers.language]`` may say."""
 
-    trust_platform: bool = True
+    trust_platform: Annotated[
+        bool, Meta(description="take the platform's word for the language where it gives one")
+    ] = True
 
 
 def build(settings: SETTINGS) -> LanguageEnricher:

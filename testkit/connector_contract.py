@@ -34,7 +34,7 @@ def check_everything_arrives(fixture: Fixture, folder: Path) -> None:
     """All posts come, nothing else does, and every one is valid, of its source, and in UTC."""
     with fixture.stage(folder) as stage:
         stage.tell(COUNT)
-        with driven(fixture, stage) as drive:
+        with driven(fixture, stage, folder) as drive:
             drive.until(everything(drive, stage), "not all posts came")
             drive.until_idle()
             assert drive.got.keys() == stage.timeline.expected
@@ -62,7 +62,7 @@ def check_ids_are_stable(fixture: Fixture, folder: Path) -> None:
         stage.tell(COUNT)
         seen = []
         for _ in range(2):
-            with driven(fixture, stage) as drive:
+            with driven(fixture, stage, folder) as drive:
                 drive.until(everything(drive, stage), "not all posts came")
                 seen.append(
                     {key: msgspec.structs.replace(post, collected_at=None) for key, post in drive.got.items()}
@@ -74,7 +74,7 @@ def check_cursor_is_never_ahead(fixture: Fixture, folder: Path) -> None:
     """From the cursor of any read, all posts come that were in no read before it."""
     with fixture.stage(folder) as stage:
         stage.tell(COUNT)
-        with driven(fixture, stage) as drive:
+        with driven(fixture, stage, folder) as drive:
             drive.until(everything(drive, stage), "not all posts came")
             reads = drive.reads
         assert len(reads) > 3, "the fixture's table must ask for small batches, for this law to have teeth"
@@ -82,7 +82,7 @@ def check_cursor_is_never_ahead(fixture: Fixture, folder: Path) -> None:
         for ids, cursor in reads:
             before |= ids
             missing = stage.timeline.expected - before
-            with driven(fixture, stage, cursor) as drive:
+            with driven(fixture, stage, folder, cursor) as drive:
                 drive.until(lambda d=drive, m=missing: m <= d.got.keys(), f"lost behind {cursor}")  # type: ignore[misc]
 
 
@@ -91,7 +91,7 @@ def check_crash_anywhere(fixture: Fixture, folder: Path, seed: int) -> None:
     chance = random.Random(seed)
     with fixture.stage(folder) as stage:
         stage.tell(COUNT // 2)
-        with driven(fixture, stage) as drive:
+        with driven(fixture, stage, folder) as drive:
             for step in range(12):
                 if step % 4 == 3:
                     stage.tell(COUNT // 6)
@@ -115,7 +115,7 @@ def check_fault(fixture: Fixture, fault: Fault, folder: Path, *, midway: bool) -
         if not midway:
             stage.spoil(fault)
         stage.tell(COUNT // 3)
-        with driven(fixture, stage, stale) as drive:
+        with driven(fixture, stage, folder, stale) as drive:
             spared = 1 if fault.duty == "reject" else 0
 
             def come() -> bool:
@@ -169,7 +169,7 @@ def check_secrets_stay_secret(fixture: Fixture, folder: Path) -> None:
         return
     texts: list[str] = []
     faults = [one for one in FAULTS if one.name not in fixture.exempt and not one.redirects]
-    with fixture.stage(folder) as stage, overheard() as said, driven(fixture, stage) as drive:
+    with fixture.stage(folder) as stage, overheard() as said, driven(fixture, stage, folder) as drive:
         for fault in faults:
             stage.tell(2)
             stage.spoil(fault)

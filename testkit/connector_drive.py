@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 import msgspec
@@ -74,10 +75,25 @@ class Fixture(Protocol):
         """The platform, for one test; ``folder`` is the test's own."""
 
 
-def fixture_of(kind: str) -> Fixture:
-    """The fixture of a connector; AssertionError that says what to add where there is none."""
+def fixture_of(name: str) -> Fixture:
+    """The fixture of a connector, by its kind, or that of one of its other modes, as in ``x stream``.
+
+    AssertionError that says what to add where there is none.
+    """
+    kind, _, mode = name.partition(" ")
+    module = _module_of(kind)
+    fixture: Fixture = module.MODES[mode] if mode else module.FIXTURE
+    return fixture
+
+
+def modes_of(kind: str) -> list[str]:
+    """The names of all fixtures of a connector: its kind, and one for each of its other ``MODES``."""
+    return [kind, *(f"{kind} {mode}" for mode in getattr(_module_of(kind), "MODES", ()))]
+
+
+def _module_of(kind: str) -> ModuleType:
     try:
-        module = import_module(f"testkit.connectors.{kind}")
+        return import_module(f"testkit.connectors.{kind}")
     except ModuleNotFoundError as error:
         if error.name != f"testkit.connectors.{kind}":
             raise
@@ -85,15 +101,17 @@ def fixture_of(kind: str) -> Fixture:
             f"connectors/{kind}.py has no fixture: add testkit/connectors/{kind}.py with a FIXTURE,"
             " as testkit/connectors/bluesky.py has"
         ) from None
-    fixture: Fixture = module.FIXTURE
-    return fixture
 
 
 class Drive:
-    """A connector at work. ``got`` are the posts that count as sent, each with whether as a deletion."""
+    """A connector at work. ``got`` are the posts that count as sent, each with whether as a deletion.
 
-    def __init__(self, kind: str, table: Mapping[str, Any], cursor: Cursor | None = None) -> None:
+    ``home`` is an installation's folder, in which connectors that have a memory keep it; it outlives crashes.
+    """
+
+    def __init__(self, kind: str, table: Mapping[str, Any], home: Path, cursor: Cursor | None = None) -> None:
         self._table = {"kind": kind, **table}
+        self._home = home
         self.cursor = cursor
         self.got: dict[tuple[str, bool], Post] = {}
         self.rejected: list[Rejection] = []
@@ -104,7 +122,7 @@ class Drive:
         self.connector = self._build()
 
     def _build(self) -> Connector:
-        return build_connector("contract", self._table)
+        return build_connector("contract", self._table, self._home)
 
     def read(self) -> Read | None:
         """One read, taken as confirmed, or None where it failed."""
@@ -174,9 +192,11 @@ class Drive:
 
 
 @contextlib.contextmanager
-def driven(fixture: Fixture, stage: Stage, cursor: Cursor | None = None) -> Iterator[Drive]:
-    """A connector on a stage, closed at the end."""
-    drive = Drive(fixture.kind, stage.table, cursor)
+def driven(fixture: Fixture, stage: Stage, folder: Path, cursor: Cursor | None = None) -> Iterator[Drive]:
+    """A connector on a stage, closed at the end. ``folder`` is the test's own: whoever is driven on the same
+    stage again has the same home there, and so the memory of the one before.
+    """
+    drive = Drive(fixture.kind, stage.table, folder / "home", cursor)
     try:
         yield drive
     finally:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from pipeline.app.fields import Field, catalogue
+from pipeline.app.registry import build_chain
+from pipeline.core.configuration import read_settings
 from pipeline.core.event import Event
+from pipeline.core.post import decode_post
 
 PAGE = Path(__file__).parents[1] / "docs" / "fields.md"
 ROW = re.compile(r"^\| `([^`]+)` \| ([^|]+) \| ([^|]+) \| `([^|]+)` \|$", re.MULTILINE)
@@ -44,6 +49,29 @@ def test_every_field_of_an_event_is_mapped() -> None:
         short = name.removeprefix("post.")
         if name not in left_out and not short.startswith("metrics"):
             assert short in mapped, name
+
+
+def test_what_the_page_calls_empty_is_filled_by_no_step_and_all_else_is(tmp_path: Path) -> None:
+    section = PAGE.read_text().partition("## What was found in it\n")[2].partition("\n## ")[0]
+    prose, _, table = section.partition("\n| field")
+    file = tmp_path / "groundswell.toml"
+    file.write_text(f'[enrichers.entities]\nfile = "{files("configs") / "brands.toml"}"\n')
+    lines = (files("configs") / "demo" / "posts.jsonl").read_bytes().splitlines()
+    chain = build_chain(read_settings(file, {}))
+    moment = datetime(2026, 11, 22, tzinfo=UTC)
+    posts = [decode_post(line) for line in lines]
+    found: set[str] = set()
+    for event in chain.process(posts, [moment] * len(posts), prefix="demo", now=moment):
+        found |= _filled(msgspec.to_builtins(event), "")
+    assert set(re.findall(r"`([a-z.]+)`", prose)) == {row[0] for row in ROW.findall(table)} - found
+
+
+def _filled(data: Any, path: str) -> set[str]:
+    if isinstance(data, dict):
+        return {name for key, value in data.items() for name in _filled(value, f"{path}.{key}".strip("."))}
+    if isinstance(data, list | tuple):
+        return {name for value in data for name in _filled(value, path)}
+    return {path}
 
 
 def _leaves(type_: Any, path: str) -> list[str]:

@@ -117,9 +117,10 @@ class Auditor(Struct, frozen=True):
                 newest[entry.id] = offset, entry.stage, _state_of(entry)
         refusals = Refusals(ids=set(), states=set(), unpublished=set(), before=set())
         for id, (offset, stage, state) in newest.items():
+            # What was no valid post stays in the log, also when a mended one was sent in its place.
+            refusals.ids.add(id)
             if offset <= struck.get(id, -1):
                 continue
-            refusals.ids.add(id)
             if stage in ("replay", "collect"):
                 refusals.before.add(id)
             elif state is not None:

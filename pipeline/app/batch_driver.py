@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, cast
 
 import faust
@@ -24,12 +24,16 @@ from faust.types import TP, Message
 from msgspec import Struct
 
 from pipeline.core.ledger import Entry, Lane
+from pipeline.core.stalls import Partition, Standing
 
 log = logging.getLogger("groundswell.driver")
 
 # How long a rebalance or a stop waits for batches already in an agent's hands. Shorter than the
 # session time-out, or the group would throw the member out while it waits.
 DRAIN_SECONDS = 5.0
+
+
+OnLost = Callable[[str, int], None]
 
 
 class RecordBatch(Struct, frozen=True, eq=False):
@@ -50,6 +54,8 @@ class BatchConsumer(driver.Consumer):
         self.lanes: dict[TP, Lane] = {}
         # A worker that has failed sets this to 0: what it holds will never be confirmed.
         self.drain_seconds = DRAIN_SECONDS
+        self._begins: Mapping[TP, int] = {}
+        self._ends: Mapping[TP, int] = {}
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
         """Yields one message a partition and fetch. Replaces Faust's record by record round robin."""
@@ -72,8 +78,32 @@ class BatchConsumer(driver.Consumer):
             read = self._read_offset[tp]
             if read is not None and fetched[0].offset < read:
                 continue  # already handed out; the loop above us would drop it too
+            await self._tell_lost(tp, fetched[0].offset)
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
             yield tp, self._as_message(tp, fetched)
+
+    async def _tell_lost(self, tp: TP, first: int) -> None:
+        """Says what the log's retention took away before it was read; aiokafka goes on without a word.
+
+        Compaction leaves holes as well, and those lose nothing: only where the log now begins counts.
+        """
+        lane = self.lanes.get(tp)
+        expected = lane.after if lane is not None and lane.after is not None else self._read_offset[tp]
+        if expected is None or first <= expected:
+            return
+        begin = (await self.earliest_offsets(tp)).get(tp, 0)
+        lost = min(begin, first) - expected
+        if lost > 0:
+            log.error(
+                "%s-%d: offsets %d to %d were removed by retention before they were read:"
+                " %d records are lost; going on behind them",
+                tp.topic,
+                tp.partition,
+                expected,
+                expected + lost - 1,
+                lost,
+            )
+            cast(BatchTransport, self.transport).on_lost(tp.topic, lost)
 
     def _rewind(self, tp: TP, offset: int) -> None:
         if tp in self.assignment():
@@ -152,6 +182,42 @@ class BatchConsumer(driver.Consumer):
         self.lanes.clear()
         await super().perform_seek()
 
+    async def survey(self) -> None:
+        """Asks where the log of each partition begins and ends, which one that is not fetched does not tell.
+        Raises KafkaError when Kafka does not answer."""
+        held = list(self.assignment())
+        self._ends = await self.highwaters(*held)
+        self._begins = await self.earliest_offsets(*held)
+
+    def standings(self) -> dict[Partition, Standing]:
+        """How far each partition is that this consumer holds, as far as that is known."""
+        found = {}
+        for tp in self.assignment():
+            end = max(self.highwater(tp) or 0, self._ends.get(tp, 0))
+            lane = self.lanes.get(tp)
+            done = lane.committable if lane else None
+            if done is None:
+                done = self._committed_offset[tp]
+            if done is None:
+                done = self._begins.get(tp)
+            if done is not None:
+                found[tp.topic, tp.partition] = Standing(done, end)
+        return found
+
+    def states(self) -> dict[Partition, str]:
+        """What is known of each partition, in words for the log."""
+        return {(tp.topic, tp.partition): self._state(tp) for tp in self.assignment()}
+
+    def _state(self, tp: TP) -> str:
+        lane = self.lanes.get(tp)
+        if lane is None:
+            return f"nothing was fetched since it was assigned, the log ends at {self._ends.get(tp)}"
+        oldest = "none is open" if lane.oldest is None else f"the oldest open one begins at {lane.oldest}"
+        return (
+            f"fetched up to {lane.after} of {self.highwater(tp)}, {lane.open} batches not confirmed,"
+            f" {lane.taken} of them in hand, {oldest}"
+        )
+
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Faust's livelock detector counts single acks, which there are none of here."""
 
@@ -161,10 +227,17 @@ class BatchTransport(driver.Transport):
 
     Consumer = BatchConsumer
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.on_lost: OnLost = lambda _topic, _count: None
 
-def install(app: faust.App) -> None:
-    """Makes the app consume by batches; call before it starts."""
-    app.transport = BatchTransport(app.conf.broker_consumer, app)
+
+def install(app: faust.App, on_lost: OnLost) -> None:
+    """Makes the app consume by batches; call before it starts. ``on_lost`` hears of a topic and how many of
+    its records were removed before they were read."""
+    transport = BatchTransport(app.conf.broker_consumer, app)
+    transport.on_lost = on_lost
+    app.transport = transport
 
 
 def take(batch: RecordBatch) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 
+import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pipeline.app.brokers import Brokers
 from pipeline.app.log_reader import read_topic
@@ -13,7 +16,7 @@ from pipeline.app.topics import Topics
 from pipeline.core.errors import RejectedError
 from pipeline.core.event import decode_event
 from pipeline.core.headers import OPERATION
-from pipeline.core.post import decode_post, encode_post
+from pipeline.core.post import Post, decode_post, encode_post
 from pipeline.core.rejection import (
     STRIKE,
     Rejection,
@@ -27,11 +30,14 @@ from pipeline.core.version import unpack
 
 
 class Standing(Struct, frozen=True):
-    """A rejection, how often its input was refused, and where the last refusal stands in its partition."""
+    """The last rejection of an input, how often it was refused, when first, and where the last refusal
+    stands in its partition. ``mended`` is a post to be sent in place of the input."""
 
     rejection: Rejection
     attempts: int
+    first_at: datetime
     offset: int
+    mended: Post | None = None
 
 
 def told(brokers: Brokers, topics: Topics) -> Iterator[tuple[int, Rejection | Strike]]:
@@ -50,15 +56,31 @@ def told(brokers: Brokers, topics: Topics) -> Iterator[tuple[int, Rejection | St
 def standing(brokers: Brokers, topics: Topics) -> list[Standing]:
     """What is refused and not yet dealt with, oldest first."""
     found: dict[str, Standing] = {}
-    struck: dict[str, int] = {}
+    struck: dict[str, Strike] = {}
     for offset, entry in told(brokers, topics):
         if isinstance(entry, Strike):
-            struck[entry.id] = max(entry.offset, struck.get(entry.id, -1))
+            before = struck.get(entry.id)
+            if before is None or entry.offset >= before.offset:
+                struck[entry.id] = entry
             continue
         known = found.get(entry.id)
-        found[entry.id] = Standing(entry, known.attempts + 1 if known else 1, offset)
-    left = [entry for entry in found.values() if entry.offset > struck.get(entry.rejection.id, -1)]
-    return sorted(left, key=lambda entry: entry.rejection.rejected_at)
+        first = known.first_at if known else entry.rejected_at
+        found[entry.id] = Standing(entry, known.attempts + 1 if known else 1, first, offset)
+    left = [_since(entry, struck.get(entry.rejection.id)) for entry in found.values()]
+    return sorted((one for one in left if one), key=lambda entry: entry.rejection.rejected_at)
+
+
+def _since(entry: Standing, strike: Strike | None) -> Standing | None:
+    """With what the strike remembers of earlier refusals; None where they were the last."""
+    if strike is None:
+        return entry
+    if entry.offset <= strike.offset:
+        return None
+    return replace(
+        entry,
+        attempts=max(entry.attempts, strike.attempts + 1),
+        first_at=min(entry.first_at, strike.first_at or entry.first_at),
+    )
 
 
 def chosen(
@@ -79,40 +101,84 @@ def chosen(
     ]
 
 
-def retry(
-    entries: Iterable[Standing], topics: Topics, producer: Producer, report: Callable[[Rejection, str], None]
-) -> int:
-    """Sends each into the posts topic once more and strikes it off; returns how many were sent.
-
-    What would be refused again for the same reason stays; ``report`` hears of each that does.
-    """
-    sent = []
-    for entry in entries:
-        try:
-            sent.append((entry, _second_try(entry.rejection, topics)))
-        except RejectedError as error:
-            report(entry.rejection, str(error))
-    producer.deliver([record for _, record in sent])
-    # Struck off only when the second try is safely in Kafka.
-    producer.deliver([_strike(entry, topics) for entry, _ in sent])
-    return len(sent)
-
-
-def _strike(entry: Standing, topics: Topics) -> Record:
-    strike = Strike(entry.rejection.id, entry.offset)
-    return Record(topics.rejected.name, f"{strike.id}{STRIKE}".encode(), encode_strike(strike))
-
-
-def _second_try(rejection: Rejection, topics: Topics) -> Record:
+def post_in(rejection: Rejection) -> Post:
+    """The refused post, to be mended or tried again. Raises RejectedError where it is none, or not whole."""
     if rejection.cut:
         raise RejectedError("its payload was too big to be kept whole; replay it from its source")
     if rejection.stage == "directory":
         raise RejectedError("customers are mended in their file: import it again")
-    raw, operation = payload_of(rejection), rejection.operation
+    raw = payload_of(rejection)
+    return decode_event(raw).post if rejection.stage == "index" else decode_post(raw)
+
+
+def mended(
+    entries: Iterable[Standing], lines: Iterable[bytes], report: Callable[[str, str], None]
+) -> Iterator[Standing]:
+    """The rejections that JSON Lines of ``id`` and ``post`` name, each with the post to send in its place.
+
+    ``report`` hears of each line that is no such thing: where it stands, and why.
+    """
+    by_id = {entry.rejection.id: entry for entry in entries}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            mend = _decode_mend(line)
+            entry = by_id.get(mend.id)
+            if entry is None:
+                raise RejectedError(f"no rejection with the id `{mend.id}` stands here")
+            yield replace(entry, mended=decode_post(bytes(mend.post)))
+        except msgspec.DecodeError as error:
+            report(f"line {number}", str(error))
+        except RejectedError as error:
+            report(f"line {number}", str(error))
+
+
+def retry(
+    entries: Iterable[Standing],
+    topics: Topics,
+    producer: Producer | None,
+    report: Callable[[Rejection, str], None],
+) -> int:
+    """Sends each into the posts topic once more and strikes it off; returns how many were sent.
+
+    What would be refused again for the same reason stays; ``report`` hears of each that does. Without a
+    producer nothing is sent: the number is of those that would be.
+    """
+    sent = []
+    for entry in entries:
+        try:
+            sent.append((entry, _second_try(entry, topics)))
+        except RejectedError as error:
+            report(entry.rejection, str(error))
+    if producer is not None:
+        producer.deliver([record for _, record in sent])
+        # Struck off only when the second try is safely in Kafka.
+        producer.deliver([_strike(entry, topics) for entry, _ in sent])
+    return len(sent)
+
+
+def _strike(entry: Standing, topics: Topics) -> Record:
+    strike = Strike(entry.rejection.id, entry.offset, entry.attempts, entry.first_at)
+    return Record(topics.rejected.name, f"{strike.id}{STRIKE}".encode(), encode_strike(strike))
+
+
+def _second_try(entry: Standing, topics: Topics) -> Record:
+    rejection, operation = entry.rejection, entry.rejection.operation
+    post = entry.mended or post_in(rejection)
     if rejection.stage == "index":
         # Through enrich once more, which knows whether a newer state of the post is out by now.
-        event = decode_event(raw)
-        raw, operation = encode_post(event.post), unpack(event.version)[1]
-    key = decode_post(raw).id.encode()
+        operation = unpack(decode_event(payload_of(rejection)).version)[1]
+    as_sent = entry.mended is None and rejection.stage != "index"
+    raw = payload_of(rejection) if as_sent else encode_post(post)
     # The same state under the same version, or the audit would miss the refused one.
-    return Record(topics.posts.name, key, raw, ((OPERATION, str(operation)),) if operation else ())
+    headers = ((OPERATION, str(operation)),) if operation else ()
+    return Record(topics.posts.name, post.id.encode(), raw, headers)
+
+
+class _Mend(Struct, frozen=True):
+    id: str
+    post: msgspec.Raw
+
+
+_decode_mend = msgspec.json.Decoder(_Mend).decode

@@ -45,6 +45,7 @@ from pipeline.app.site import Site, group, now
 from pipeline.app.topics import Topics, ensure_topics
 from pipeline.app.worker import Role, Stage, Worker
 from pipeline.core.errors import FatalError
+from pipeline.core.newest import Newest
 from pipeline.core.settings import Settings
 from pipeline.identity.directory import FOLDER, DirectoryReader
 from sinks import elastic
@@ -124,11 +125,17 @@ async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:
         topics,
         prefix=prefix,
         clock=now,
-        load=lambda partition: load(site.brokers, topics, partition),
+        load=lambda partition: _remembered(site, topics, partition),
         gate=_gate(site),
         patience=site.patience("kafka"),
     )
     await _work(site, "enrich", {topics.posts.name: stage}, producer, stop)
+
+
+def _remembered(site: Site, topics: Topics, partition: int) -> Newest:
+    """What was published of the posts of a partition, by whoever had it before."""
+    with site.busy("changes", f"reading the changes of partition {partition}"):
+        return load(site.brokers, topics, partition)
 
 
 def _gate(site: Site) -> Gate:
@@ -146,10 +153,15 @@ async def _index(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     marks = AuthorMarks(topics.authors.name, sink.authors)
     cases = Cases(sink.client, site.settings.elasticsearch)
     journal = journal_to(producer, topics)
-    keeper = CaseKeeper(cases, journal, lambda: restore(site.brokers, topics, cases))
+    keeper = CaseKeeper(cases, journal, lambda: _restore(site, topics, cases))
     patience = site.patience("elasticsearch")
     stage = IndexStage(sink, producer, topics, now, patience, marks=marks, then=[keeper.follow])
     await _work(site, "index", {topics.events.name: stage}, producer, stop)
+
+
+def _restore(site: Site, topics: Topics, cases: Cases) -> int:
+    with site.busy("cases", "bringing the cases back from their journal"):
+        return restore(site.brokers, topics, cases)
 
 
 async def _directory(site: Site, topics: Topics, stop: asyncio.Event) -> None:
@@ -177,7 +189,8 @@ async def _directory(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     ending = asyncio.Event()
     watch = asyncio.ensure_future(_either(stop, (builder.over, relinker.over), ending))
     try:
-        await _work(site, "directory", stages, producer, ending, in_hand=in_hand)
+        slow = {topics.customers.name: site.settings.directory.settle_seconds}
+        await _work(site, "directory", stages, producer, ending, in_hand=in_hand, slow=slow)
     finally:
         watch.cancel()
         await asyncio.to_thread(builder.end)
@@ -230,6 +243,7 @@ async def _work(  # noqa: PLR0913 - what a worker is made of
     stop: asyncio.Event,
     *,
     in_hand: Mapping[str, int] | None = None,
+    slow: Mapping[str, float] | None = None,
 ) -> None:
     worker = Worker(
         Role(role, group(site.settings, role)),
@@ -239,6 +253,7 @@ async def _work(  # noqa: PLR0913 - what a worker is made of
         state=site.health,
         home=site.home,
         in_hand=in_hand,
+        slow=slow,
     )
     try:
         await worker.run(stop)

@@ -1,4 +1,6 @@
-"""Writes docs/settings.md, the reference of all settings, from their schema.
+"""Writes docs/settings.md, the reference of all settings, from their schema and from that of every enricher.
+
+The keys of connectors stand on their own pages, which the contract of connectors holds.
 
 Run as ``python -m pipeline.app.settings_page [FILE]`` at the root of the repository. A test holds the
 page to the schema, so nobody edits it by hand.
@@ -13,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from pipeline.app.registry import known, load
 from pipeline.core.schema import (
     PREFIX,
     Setting,
@@ -28,7 +31,7 @@ from pipeline.core.settings import RESERVED, Settings
 _HEAD = """\
 # Settings
 
-<!-- Written by `python -m pipeline.app.settings_page`; change pipeline/core/settings.py instead. -->
+<!-- Written by `python -m pipeline.app.settings_page`; change the structs in pipeline/core or enrichers. -->
 
 Every setting has a default: an empty file, or none, is valid. `configs/groundswell.toml` is a file with all
 of them to start from.
@@ -53,9 +56,12 @@ home.
 
 _PARTS = """
 Its variables are `{variable}_<NAME>_<KEY>`, where `-` in a name becomes `_`. Of the names `x` and
-`x_eu`, a variable belongs to the longer one that fits. A key that is a secret follows the rules above. The
-module itself lists its keys, in SETTINGS.
+`x_eu`, a variable belongs to the longer one that fits. A key that is a secret follows the rules above.{keys}
 """
+_KEYS = {
+    "connectors": "\n[connectors](connectors/README.md) has a page for each kind, with its keys.",
+    "enrichers": " The\nkeys of each step:",
+}
 
 
 def page() -> str:
@@ -69,11 +75,26 @@ def page() -> str:
             rows = [_row(setting) for setting in settings_of(core, field.encode_name, variable)]
             sections += [f"\n{core.__doc__.strip()}\n\n", _table(rows)]
         else:
-            sections += [f"\n{meaning_of(field.type)}\n", _PARTS.format(variable=variable)]
+            keys = _KEYS[field.encode_name]
+            sections += [f"\n{meaning_of(field.type)}\n", _PARTS.format(variable=variable, keys=keys)]
+            if field.encode_name == "enrichers":
+                sections.append(_steps(variable))
     sections += ["\n## Variables that are no settings\n\n"]
     sections += ["| variable | names |\n|---|---|\n"]
     sections += [f"| `{name}` | {meaning} |\n" for name, meaning in RESERVED.items()]
     return "".join(sections)
+
+
+def _steps(variable: str) -> str:
+    """A table for each enricher that has settings, and the names of those that have none."""
+    sections, without = [], []
+    for step in known("enrichers"):
+        found = list(settings_of(load("enrichers", step).SETTINGS, step, variable_of(variable, step)))
+        if found:
+            sections += [f"\n### enrichers.{step}\n\n", _table([_row(setting) for setting in found])]
+        else:
+            without.append(f"`{step}`")
+    return "".join([*sections, f"\nThese have none: {', '.join(without)}.\n" if without else ""])
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
@@ -87,15 +108,20 @@ def _row(setting: Setting) -> tuple[str, ...]:
     kind, bounds = in_words(setting.annotation)
     if setting.secret:
         variables = f"`{setting.variable}`, `{setting.variable}_FILE`"
-        return f"`{key}_file`", "path of a secret", "none", "", variables, _cell(setting.meaning)
+        return f"`{key}_file`", "path of a secret", "none", "", variables, _sentence(setting.meaning)
     return (
         f"`{key}`",
         kind,
         f"`{_toml(setting.default)}`",
         _cell(bounds),
         f"`{setting.variable}`",
-        _cell(setting.meaning),
+        _sentence(setting.meaning),
     )
+
+
+def _sentence(meaning: str) -> str:
+    """Parts write theirs as a phrase."""
+    return _cell(meaning[:1].upper() + meaning[1:].removesuffix(".") + ".")
 
 
 def _cell(text: str) -> str:

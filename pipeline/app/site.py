@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,6 +38,15 @@ class Site:
         patience = Patience(part, self.health, log)
         self._patience.append(patience)
         return patience
+
+    @contextmanager
+    def busy(self, part: str, reason: str) -> Iterator[None]:
+        """Meanwhile the process is not ready, for this reason, and whoever waits for it does not stall."""
+        self.health.waits(part, reason)
+        try:
+            yield
+        finally:
+            self.health.works(part)
 
     def end(self) -> None:
         """Nobody waits any longer."""

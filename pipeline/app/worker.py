@@ -15,14 +15,17 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import faust
+from aiokafka.errors import KafkaError
 from msgspec import Struct
 
 from pipeline.app import batch_driver
 from pipeline.app.batch_driver import BatchConsumer, RecordBatch
 from pipeline.app.brokers import Brokers
 from pipeline.app.health import Health
+from pipeline.app.watchdog import Limits, Watchdog
 from pipeline.core.errors import FatalError
-from pipeline.core.metrics import BATCH_SECONDS, IN_HAND, LAG, RECORDS_IN, RECORDS_OUT
+from pipeline.core.metrics import BATCH_SECONDS, IN_HAND, LAG, LOST, RECORDS_IN, RECORDS_OUT
+from pipeline.core.refusal_rate import RefusalRate
 from pipeline.core.settings import Settings
 
 log = logging.getLogger("groundswell.worker")
@@ -31,6 +34,9 @@ log = logging.getLogger("groundswell.worker")
 SESSION_SECONDS = 10
 # Longest time of an end before the process is taken to hang.
 STOP_SECONDS = 30
+# How often the log is asked where its partitions end, and how long that may take.
+SURVEY_SECONDS = 10.0
+SURVEY_LIMIT_SECONDS = 30.0
 
 
 class Stage(Protocol):
@@ -65,19 +71,28 @@ class Worker:
         state: Health,
         home: Path,
         in_hand: Mapping[str, int] | None = None,
+        slow: Mapping[str, float] | None = None,
     ) -> None:
         """``stages`` are by the names of their topics; ``in_hand`` is how many batches of a topic may be
-        in hand, where that is not ``engine.in_flight_batches``."""
+        in hand, where that is not ``engine.in_flight_batches``; ``slow`` are the seconds that batches of a
+        topic wait by design before they are confirmed."""
         self._role = role
         self._stages = stages
         self._settings = settings
         self._health = state
         self._meters = state.meters
+        self._refusals = RefusalRate(settings.engine.rejected_share)
         self._home = home
         bounds = dict.fromkeys(stages, settings.engine.in_flight_batches) | dict(in_hand or {})
         self._slots = {topic: asyncio.Semaphore(bound) for topic, bound in bounds.items()}
         self._in_hand: set[asyncio.Task[None]] = set()
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        engine = settings.engine
+        limits = Limits(engine.stall_seconds, engine.stall_exit_seconds, dict(slow or {}))
+        loop = asyncio.get_running_loop()
+        self._watchdog = Watchdog(
+            role.name, state, limits, end=lambda error: loop.call_soon_threadsafe(self._end, error)
+        )
         self._app = self._faust(brokers)
 
     def _faust(self, brokers: Brokers) -> faust.App:
@@ -106,7 +121,7 @@ class Worker:
             # Back-pressure may hold a partition for as long as Elasticsearch is away.
             broker_max_poll_interval=20 * 86400,
         )
-        batch_driver.install(app)
+        batch_driver.install(app, self._note_lost)
         for name in self._stages:
             self._add_agent(app, name)
         return app
@@ -146,6 +161,14 @@ class Worker:
             self._end(error)
             return
         batch_driver.confirm(batch)
+        self._refusals.note(applied + rejected, rejected)
+        if self._refusals.excess:
+            self._end(
+                FatalError(
+                    f"{self._refusals.excess}: see `groundswell rejected list`, mend the cause"
+                    " and replay them; engine.rejected_share says how many are borne"
+                )
+            )
         self._slots[batch.topic].release()
         name = self._role.name
         self._meters.observe(BATCH_SECONDS, time.monotonic() - began, name)
@@ -175,6 +198,7 @@ class Worker:
         stopping.cancel()
         await self._stop()
         self._close_stages()
+        self._watchdog.close()
         if self._over.done():
             self._over.result()
 
@@ -185,9 +209,12 @@ class Worker:
     async def _start(self) -> None:
         try:
             await self._app.start()
-            watch = asyncio.get_running_loop().create_task(self._watch())
+            self._watchdog.start()
+            loop = asyncio.get_running_loop()
+            watching = [loop.create_task(self._watch()), loop.create_task(self._survey())]
             await self._app.wait_until_stopped()
-            watch.cancel()
+            for task in watching:
+                task.cancel()
             reason = self._app.crash_reason
             self._end(FatalError(f"the worker's Faust app ended by itself: {reason!r}"))
         except asyncio.CancelledError:
@@ -207,18 +234,25 @@ class Worker:
                     self._health.works("kafka")
             else:
                 self._health.works("kafka")
-                self._measure_lag(consumer)
+            standings = consumer.standings()
+            for (topic, partition), standing in standings.items():
+                lag = max(standing.end - standing.done, 0)
+                self._meters.set(LAG, lag, self._role.name, topic, str(partition))
+            self._watchdog.feed(standings, consumer.states())
             await asyncio.sleep(1)
 
-    def _measure_lag(self, consumer: BatchConsumer) -> None:
-        for tp in consumer.assignment():
-            high = consumer.highwater(tp)
-            lane = consumer.lanes.get(tp)
-            done = lane.committable if lane else None
-            if done is None:
-                done = consumer._committed_offset[tp]
-            if high is not None and done is not None:
-                self._meters.set(LAG, max(high - done, 0), self._role.name, tp.topic, str(tp.partition))
+    async def _survey(self) -> None:
+        """Where the partitions end, from time to time: what nobody fetches shows in no other way."""
+        consumer = cast(BatchConsumer, self._app.consumer)
+        while True:
+            try:
+                await asyncio.wait_for(consumer.survey(), SURVEY_LIMIT_SECONDS)
+            except (KafkaError, TimeoutError) as error:
+                log.debug("%s: the ends of the partitions are not known: %r", self._role.name, error)
+            await asyncio.sleep(min(SURVEY_SECONDS, self._settings.engine.stall_seconds / 2))
+
+    def _note_lost(self, topic: str, count: int) -> None:
+        self._meters.count(LOST, count, self._role.name, topic)
 
     async def _stop(self) -> None:
         try:

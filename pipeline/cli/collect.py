@@ -45,7 +45,9 @@ def run(args: argparse.Namespace) -> int:
     logs.set_up(settings.log.level, settings.log.format)
     if args.name not in settings.connectors:
         raise ConfigError(_unknown(args.name, sorted(settings.connectors)))
-    connector = build_connector(args.name, settings.connectors[args.name], home_for(args))
+    # A dry run must not make a connector remember what was never sent.
+    home = None if args.dry_run else home_for(args)
+    connector = build_connector(args.name, settings.connectors[args.name], home)
     cursors = CursorStore(home_for(args))
     stop = _ended_by_signals()
     try:

@@ -51,6 +51,11 @@ class Lane:
         return self._committable
 
     @property
+    def after(self) -> int | None:
+        """The offset behind the last batch entered, None where there was none."""
+        return self._after if self._after >= 0 else None
+
+    @property
     def taken(self) -> int:
         """How many batches are in somebody's hands: taken and not confirmed."""
         return sum(entry.taken and not entry.confirmed for entry in self._entries)

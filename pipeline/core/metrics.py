@@ -62,6 +62,13 @@ LAG = Metric(
     "Records of a partition not yet confirmed",
     ("role", "topic", "partition"),
 )
+LOST = Metric(
+    "groundswell_records_lost_total",
+    "counter",
+    "records",
+    "Records that Kafka's retention removed before they were read",
+    ("role", "topic"),
+)
 READY = Metric(
     "groundswell_ready", "gauge", "flag", "1 when the process does its work, 0 when it waits", ("role",)
 )
@@ -94,6 +101,7 @@ ALL: tuple[Metric, ...] = (
     IN_HAND,
     RETRIES,
     LAG,
+    LOST,
     READY,
     CUSTOMER_CHANGES,
     DIRECTORY_AGE,

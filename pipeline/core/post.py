@@ -167,13 +167,21 @@ def encode_post(post: Post) -> bytes:
     return _encode(post)
 
 
+def without_lone_surrogates(raw: bytes) -> bytes:
+    """The same JSON with U+FFFD for halves of characters, which platforms send that cut a text within one.
+
+    Raises ValueError where it is no JSON, RecursionError where it is nested too deeply.
+    """
+    loose: Any = json.loads(raw.decode("utf-8", "surrogatepass"))
+    mended = json.dumps(loose, ensure_ascii=False).encode("utf-16", "surrogatepass")
+    return mended.decode("utf-16", "replace").encode()
+
+
 def _decode_mended(raw: bytes, error: Exception) -> Post:
     """Second, slower reading of a line that msgspec refuses only for a lone surrogate."""
     unreadable = RejectedError(f"no valid JSON: {error}", "unreadable")
     try:
-        loose: Any = json.loads(raw.decode("utf-8", "surrogatepass"))
-        mended = json.dumps(loose, ensure_ascii=False).encode("utf-16", "surrogatepass")
-        return _decode(mended.decode("utf-16", "replace").encode())
+        return _decode(without_lone_surrogates(raw))
     except msgspec.ValidationError as fault:
         raise RejectedError(_plain(fault), "invalid") from None
     except (ValueError, RecursionError):

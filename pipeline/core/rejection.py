@@ -98,15 +98,18 @@ def _as_text(raw: bytes) -> tuple[str, Literal["text", "base64"]]:
     return b64encode(raw).decode(), "base64"
 
 
-class Strike(Struct, frozen=True):
+class Strike(Struct, frozen=True, omit_defaults=True):
     """What stands of the rejection ``id`` up to this offset of its partition is dealt with.
 
     A record of its own, for a tombstone could fall on a newer refusal of the same input: a second try
-    may be refused again before it is even noted that there was one.
+    may be refused again before it is even noted that there was one. It remembers how often the input was
+    refused until then, and when first: compaction leaves only the last refusal.
     """
 
     id: str
     offset: int
+    attempts: int = 0
+    first_at: Time | None = None
 
 
 STRIKE = ".struck"

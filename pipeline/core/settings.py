@@ -252,10 +252,40 @@ class EngineSettings(Struct, frozen=True, kw_only=True):
     commit_seconds: Annotated[
         float, Meta(gt=0, le=60, description="Seconds between commits of confirmed offsets.")
     ] = 0.5
+    stall_seconds: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=86400,
+            description="Seconds without progress, though nothing is away, after which a partition is told as"
+            " stalled.",
+        ),
+    ] = 60.0
+    stall_exit_seconds: Annotated[
+        float,
+        Meta(
+            ge=2,
+            le=864000,
+            description="Seconds without progress after which the process ends itself, to be started anew.",
+        ),
+    ] = 300.0
+    rejected_share: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1,
+            description="Share of the last 2,000 records of a role that may be rejected before the process"
+            " ends rather than reject everything; 1 bears all.",
+        ),
+    ] = 0.5
     bulk_bytes: Annotated[
         int,
         Meta(ge=1000, le=100_000_000, description="Bytes of one bulk request to Elasticsearch, at most."),
     ] = 5_000_000
+
+    def __post_init__(self) -> None:
+        if self.stall_exit_seconds <= self.stall_seconds:
+            raise ValueError("stall_exit_seconds is not above stall_seconds: a stall is told before the end")
 
 
 Step = Annotated[

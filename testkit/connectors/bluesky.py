@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
 
+from connectors._profiles import PATH
 from pipeline.core.protocols import Cursor
-from testkit.platform.answers import Answer, Asked, Item
+from testkit.platform.answers import Answer, Asked, Item, refusal
 from testkit.platform.certificate import Certificate
 from testkit.platform.faults import Dialect
 from testkit.platform.server import PlatformServer
@@ -55,6 +57,29 @@ def key(number: int) -> str:
 def uri(number: int) -> str:
     """The address of the post of this number within the network."""
     return f"at://{did(number % 5)}/{POST}/{key(number)}"
+
+
+def profile(account: str) -> dict[str, Any]:
+    """What the service of profiles tells of an account."""
+    name = account.rpartition(":")[2].rstrip("a")
+    return {
+        "did": account,
+        "handle": f"{name}.example",
+        "displayName": name.title(),
+        "description": f"I am {name}",
+        "followersCount": 7,
+        "postsCount": 1,
+        "viewer": {"muted": False},
+    }
+
+
+def people(asked: Asked) -> Answer:
+    """As the service of profiles answers: by its path, and 25 accounts at most."""
+    actors = asked.query.get("actors", [])
+    if asked.path != PATH or not 0 < len(actors) <= 25:
+        return refusal(400, {"error": "InvalidRequest"})
+    body = json.dumps({"profiles": [profile(account) for account in actors]}).encode()
+    return Answer(wrap=lambda _: body)
 
 
 def record(number: int, moment: float) -> dict[str, Any]:
@@ -166,16 +191,29 @@ class BlueskyFixture:
 
         return Answer(form="websocket", items=timeline.flow(fits))
 
-    def table(self, server: PlatformServer) -> Mapping[str, Any]:
-        """Small batches and a short patience."""
-        return {"hosts": [server.socket_url], "since_hours": 1, "batch": 7, "timeout_seconds": 1}
+    def table(self, server: PlatformServer, people: PlatformServer) -> Mapping[str, Any]:
+        """Small batches and a short patience; narrowed, so that a memory is needed, by what all posts say."""
+        return {
+            "hosts": [server.socket_url],
+            "since_hours": 1,
+            "batch": 7,
+            "timeout_seconds": 1,
+            "words": ["parcel"],
+            "profiles": people.url,
+            "profiles_seconds": 5,
+        }
 
-    def stage(
-        self, folder: Path, certificate: Certificate | None = None
-    ) -> AbstractContextManager[ServedStage]:
-        """One host."""
+    @contextmanager
+    def stage(self, folder: Path, certificate: Certificate | None = None) -> Iterator[ServedStage]:
+        """One host, and the service of profiles, which is well throughout: no fault of its ends a read."""
         del folder
-        return served_stage(self.item, self.answer, self.table, Jetstream(), certificate)
+        with (
+            PlatformServer(people) as asked,
+            served_stage(
+                self.item, self.answer, lambda server: self.table(server, asked), Jetstream(), certificate
+            ) as stage,
+        ):
+            yield stage
 
 
 FIXTURE = BlueskyFixture()

@@ -39,6 +39,7 @@ class Dialect:
     reset_header: str = "Retry-After"
     needed: tuple[str | int, ...] = ("text",)
     """The path within an item's data of a field without which it is no post."""
+    too_old_status: int = 400
 
     def limited(self, seconds: int, now: float) -> Answer:
         """The answer to one request too many; ``now`` is the platform's clock."""
@@ -48,7 +49,7 @@ class Dialect:
     def too_old(self, answer: Answer) -> Answer:
         """The answer to a cursor that reaches behind what the platform still has."""
         del answer
-        return refusal(400, {"error": "the cursor is too old"})
+        return refusal(self.too_old_status, {"error": "the cursor is too old"})
 
     def suspended(self, answer: Answer) -> Answer:
         """The answer to an account that may no longer read."""
@@ -66,13 +67,17 @@ class Dialect:
 
 
 class Fault(Struct, frozen=True):
-    """``bend`` gets the healthy answer and the dialect; ``elsewhere`` is an address that nobody may ask."""
+    """``bend`` gets the healthy answer and the dialect; ``elsewhere`` is an address that nobody may ask.
+
+    One ``of_items`` waits for an answer that has some: a token has none, and would be no trial.
+    """
 
     name: str
     duty: Duty
     bend: Callable[[Answer, Dialect], Answer]
     resets: bool = False
     redirects: bool = False
+    of_items: bool = False
 
 
 def status(code: int) -> Callable[[Answer, Dialect], Answer]:
@@ -169,13 +174,13 @@ FAULTS: tuple[Fault, ...] = (
     Fault("body of 100 MB", "recover", _keeping(padding=HUGE)),
     Fault("cut within an item", "recover", _keeping(cut_after=2)),
     Fault("keep-alives", "recover", _keeping(keep_alives=True)),
-    Fault("duplicates", "recover", _with_items(_twice)),
-    Fault("out of order", "recover", _with_items(_shuffled)),
+    Fault("duplicates", "recover", _with_items(_twice), of_items=True),
+    Fault("out of order", "recover", _with_items(_shuffled), of_items=True),
     Fault("cursor too old", "recover", lambda answer, dialect: dialect.too_old(answer)),
     Fault("clock a day ahead", "recover", lambda answer, dialect: dialect.off_clock(answer, DAY)),
     Fault("clock a day behind", "recover", lambda answer, dialect: dialect.off_clock(answer, -DAY)),
     Fault("gzip", "recover", _keeping(gzip=True)),
-    Fault("unknown fields", "recover", _with_items(_extended)),
-    Fault("missing field", "reject", _spoiled(MISSING)),
-    Fault("mistyped field", "reject", _spoiled([1, {"a": None}])),
+    Fault("unknown fields", "recover", _with_items(_extended), of_items=True),
+    Fault("missing field", "reject", _spoiled(MISSING), of_items=True),
+    Fault("mistyped field", "reject", _spoiled([1, {"a": None}]), of_items=True),
 )

@@ -151,7 +151,7 @@ class PlatformServer:
         self.filled += size
 
     def _bent(self, answer: Answer) -> Answer:
-        if not self._spells:
+        if not self._spells or (self._spells[0].of_items and not answer.items):
             return answer
         fault = self._spells.pop(0)
         self.spoilt.append(fault.name)

@@ -47,12 +47,12 @@ def test_bluesky_is_proved_in_seconds(tmp_path: Path) -> None:
     with fixture_of("bluesky").stage(tmp_path) as stage:
         assert stage.server is not None
         stage.tell(30)
-        done = collect(
-            tmp_path, f'kind = "bluesky"\nhosts = ["{stage.server.socket_url}"]\nsince_hours = 1\n'
-        )
+        address = f'hosts = ["{stage.server.socket_url}"]\nprofiles = "{stage.table["profiles"]}"\n'
+        done = collect(tmp_path, f'kind = "bluesky"\n{address}since_hours = 1\nwords = ["parcel"]\n')
     assert done.returncode == 0, done.stderr
     shown = {(post["id"], post.get("deleted", False)) for post in map(json.loads, done.stdout.splitlines())}
     assert shown == stage.timeline.expected
+    assert not (tmp_path / "home" / "connectors").exists(), "nothing was sent, so nothing is to be remembered"
 
 
 @pytest.mark.parametrize(

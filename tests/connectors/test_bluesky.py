@@ -186,7 +186,7 @@ def listen(stage: ServedStage) -> Iterator[Any]:
     with ExitStack() as stack:
 
         def make(**settings: Any) -> Bluesky:
-            table = {**stage.table, **settings}
+            table = {**stage.table, "words": [], **settings}
             connector = build(msgspec.convert(table, SETTINGS))
             stack.callback(connector.close)
             return connector

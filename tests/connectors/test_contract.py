@@ -9,11 +9,11 @@ import pytest
 
 from pipeline.app.registry import known
 from testkit import connector_contract as contract
-from testkit.connector_drive import fixture_of
+from testkit.connector_drive import fixture_of, modes_of
 from testkit.platform.faults import FAULTS, Fault
 
 KINDS = known("connectors")
-every_connector = pytest.mark.parametrize("kind", KINDS)
+every_connector = pytest.mark.parametrize("kind", [mode for kind in KINDS for mode in modes_of(kind)])
 
 
 @every_connector
@@ -75,7 +75,7 @@ DUTIES = {
 }
 
 
-@every_connector
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_connector_has_its_page(kind: str) -> None:
     contract.check_page(kind, DOCS)
 
@@ -90,5 +90,7 @@ def test_the_index_tells_what_comes_of_every_fault() -> None:
     for fault in FAULTS:
         duty, exempt = told[fault.name]
         assert duty == DUTIES[fault.duty] or fault.resets, fault.name
-        spared = [kind for kind in KINDS if fault.name in fixture_of(kind).exempt]
+        spared = [
+            kind for kind in KINDS if all(fault.name in fixture_of(mode).exempt for mode in modes_of(kind))
+        ]
         assert exempt == ", ".join(spared), f"docs/connectors/README.md, `{fault.name}`"

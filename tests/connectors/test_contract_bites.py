@@ -26,7 +26,8 @@ def flawed(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     monkeypatch.setattr(connector_drive, "LIMIT_SECONDS", 4.0)
 
     def use(flaw: str) -> None:
-        def build(_: str, table: dict[str, Any]) -> Connector:
+        def build(_: str, table: dict[str, Any], home: Path) -> Connector:
+            del home
             return sample.SampleConnector(table["url"], sample.TOKEN, flaw)
 
         monkeypatch.setattr(connector_drive, "build_connector", build)

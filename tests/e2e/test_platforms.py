@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.app.cursors import CursorStore
 from pipeline.app.log_reader import read_topic
+from pipeline.app.registry import MEMORIES
 from pipeline.core.post import decode_post
 from testkit.connector_drive import Stage, fixture_of
 from testkit.installation import Installation
@@ -22,6 +23,7 @@ def configure(installation: Installation, stage: Stage, folder: Path) -> None:
     file = folder / "groundswell.toml"
     file.write_text(
         f'[connectors.sky]\nkind = "bluesky"\nhosts = ["{stage.server.socket_url}"]\n'
+        f'words = ["parcel"]\nprofiles = "{stage.table["profiles"]}"\n'
         "since_hours = 1\nbatch = 7\ntimeout_seconds = 2\n"
     )
     installation.environ["GROUNDSWELL_CONFIG"] = str(file)
@@ -46,6 +48,7 @@ def test_collect_once_ends_though_the_platform_never_does(installation: Installa
         kept = CursorStore(installation.home).load("sky")
         assert kept is not None
         assert kept["time_us"] <= stage.timeline.items[-1].at * 1_000_000
+        assert (installation.home / MEMORIES / "sky").is_dir(), "whose posts they are is not remembered"
 
 
 def test_faults_and_deaths_lose_nothing(installation: Installation, tmp_path: Path) -> None:
