@@ -87,6 +87,13 @@ def test_missing_rights_and_topics_are_named(
     assert found["elasticsearch http://127.0.0.1:1"][1][0].startswith("Elasticsearch does not answer at ")
 
 
+def test_a_wrong_password_is_one_problem(brokers: Make, user: str, tmp_path: Path) -> None:
+    wrong = brokers(password="hunter2")
+    (problem,) = looked(wrong.settings, NOBODY, tmp_path)[f"kafka {wrong}"][1]
+    assert f"refuses the sign-in of `{user}`" in problem
+    assert "hunter2" not in problem
+
+
 def test_a_broker_that_sends_its_clients_astray_is_named(safe_kafka: SecuredKafka, tmp_path: Path) -> None:
     lost = KafkaSettings(bootstrap=safe_kafka.addresses["LOST"])
     assert looked(lost, NOBODY, tmp_path)[f"kafka {lost.bootstrap}"][1] == [
