@@ -75,6 +75,15 @@ def barrier(brokers: Brokers) -> str:
     return reasons[0] if reasons else ""
 
 
+def is_away(brokers: Brokers) -> bool:
+    """Whether nobody listens at any of the addresses."""
+    for address in brokers.address.split(","):
+        with suppress(OSError):
+            _Door(address, brokers.settings, None).dial().close()
+            return False
+    return True
+
+
 def _enter(door: _Door) -> None:
     """All steps with one broker. Raises Barred, and OSError where nobody answers."""
     with door.dial() as plain:

@@ -26,7 +26,7 @@ from pipeline.app import kafka_rights
 from pipeline.app.brokers import Brokers
 from pipeline.app.checking import Looked, rules_file
 from pipeline.app.configuration import brokers_of, elasticsearch_url
-from pipeline.app.kafka_entrance import barrier, speaks_tls
+from pipeline.app.kafka_entrance import barrier, is_away, speaks_tls
 from pipeline.app.topics import admin_client, denial, described, topics_of, unreachable
 from pipeline.core.errors import ConfigError, GroundswellError
 from pipeline.core.settings import KafkaSettings, Settings
@@ -77,6 +77,8 @@ def _way_in(kafka: KafkaSettings, count: int) -> str:
 def _advertised(brokers: Brokers) -> tuple[list[str], int]:
     """A sentence for each broker that tells its clients an address which nobody can reach from here, and how
     many brokers there are. Raises RetryableError when Kafka is away."""
+    if is_away(brokers):
+        raise unreachable(brokers)
     # This library asks whom it was told, where the other would at once go on to the told address.
     client = AdminClient({**brokers.for_confluent(), "log_level": 0})
     try:

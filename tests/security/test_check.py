@@ -56,10 +56,9 @@ def test_all_is_well_before_the_first_start_and_after_it(
     ensure_topics(there, there.settings)
     with closing(client_for(search, search.url)) as client:
         elastic.prepare(client, search)
-        held = client.indices.get_index_template(name=f"{prefix}-posts")["index_templates"][0]
-        del held["index_template"]["template"]["mappings"]["properties"]["text"]
-        body = held["index_template"]
-        client.indices.put_index_template(name=f"{prefix}-posts", **body)
+        older = {"mappings": {"properties": {"id": {"type": "keyword"}}}}
+        name, pattern = f"{prefix}-posts", f"{prefix}-posts-*"
+        client.indices.put_index_template(name=name, index_patterns=[pattern], template=older, priority=500)
         after = looked(there.settings, search, tmp_path)
         elastic.drop(client, prefix)
     assert after[f"topics {prefix}.*"] == ("7 there", [])
@@ -86,6 +85,13 @@ def test_missing_rights_and_topics_are_named(
         f"Kafka denies `{user}` WRITE on the topic {prefix}.posts: allow it (docs/security.md)"
     )
     assert found["elasticsearch http://127.0.0.1:1"][1][0].startswith("Elasticsearch does not answer at ")
+
+
+def test_a_wrong_password_is_one_problem(brokers: Make, user: str, tmp_path: Path) -> None:
+    wrong = brokers(password="hunter2")
+    (problem,) = looked(wrong.settings, NOBODY, tmp_path)[f"kafka {wrong}"][1]
+    assert f"refuses the sign-in of `{user}`" in problem
+    assert "hunter2" not in problem
 
 
 def test_a_broker_that_sends_its_clients_astray_is_named(safe_kafka: SecuredKafka, tmp_path: Path) -> None:

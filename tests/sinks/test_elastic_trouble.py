@@ -196,7 +196,7 @@ def test_a_missing_right_is_told(store: Any, proxy: Any, answer: Any) -> None:
         "error": {"type": "security_exception", "reason": "action [indices:data/write/bulk] is unauthorized"}
     }
     proxy.behaviour = Once(answer(403, json.dumps(error).encode()), 99)
-    with pytest.raises(ConfigError, match=r"rights.*is unauthorized"):
+    with pytest.raises(ConfigError, match=r"role of docs.*is unauthorized"):
         store.proxied.write(posts(store))
 
 
