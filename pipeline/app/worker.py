@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import faust
-from aiokafka.errors import KafkaError
 from msgspec import Struct
 
 from pipeline.app import batch_driver
@@ -212,9 +211,11 @@ class Worker:
             self._watchdog.start()
             loop = asyncio.get_running_loop()
             watching = [loop.create_task(self._watch()), loop.create_task(self._survey())]
-            await self._app.wait_until_stopped()
-            for task in watching:
-                task.cancel()
+            try:
+                await self._app.wait_until_stopped()
+            finally:
+                for task in watching:
+                    task.cancel()
             reason = self._app.crash_reason
             self._end(FatalError(f"the worker's Faust app ended by itself: {reason!r}"))
         except asyncio.CancelledError:
@@ -247,7 +248,8 @@ class Worker:
         while True:
             try:
                 await asyncio.wait_for(consumer.survey(), SURVEY_LIMIT_SECONDS)
-            except (KafkaError, TimeoutError) as error:
+            except Exception as error:
+                # Kafka is away, or the consumer is ending. Whatever it is, the next look tells.
                 log.debug("%s: the ends of the partitions are not known: %r", self._role.name, error)
             await asyncio.sleep(min(SURVEY_SECONDS, self._settings.engine.stall_seconds / 2))
 

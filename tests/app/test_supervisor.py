@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.app.health import present
 from pipeline.app.role_lock import take
 from pipeline.app.supervision import supervised
 from pipeline.core.errors import FatalError
