@@ -16,8 +16,8 @@ from pipeline.core.errors import ConfigError, FatalError
 from pipeline.embedded.locks import taken
 
 SOLE = ("collect", "directory")
-"""Roles that own files of the home, cursors and the directory. Of the others, which only share partitions, as many
-as are wanted may be started on one home, each alone."""
+"""Roles that own files of the home, cursors and the directory. Of the others, which only share partitions, as
+many as are wanted may be started on one home, each alone."""
 
 # A role whose supervisor was killed ends by itself, and has so long to finish what it has in hand.
 ORPHAN_SECONDS = 60.0
