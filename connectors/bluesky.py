@@ -18,12 +18,12 @@ from urllib.parse import urlencode, urlsplit
 from msgspec import Meta, Struct
 from msgspec.structs import asdict, replace
 
+from connectors._bluesky.jetstream import COLLECTION, Event, event_of, post_of
+from connectors._bluesky.leaving import Leaving
+from connectors._bluesky.profiles import Profile, Profiles
+from connectors._bluesky.sieve import Sieve, Told
+from connectors._bluesky.taken import Taken
 from connectors._hosts import Hosts
-from connectors._jetstream import COLLECTION, Event, event_of, post_of
-from connectors._leaving import Leaving
-from connectors._profiles import Profile, Profiles
-from connectors._sieve import Sieve, Told
-from connectors._taken import Taken
 from connectors._websocket import Frames
 from pipeline.core.errors import GroundswellError, RejectedError
 from pipeline.core.post import Post

@@ -20,12 +20,12 @@ import msgspec
 from msgspec import Meta, Struct, structs
 
 from connectors._loose import text_of
-from connectors._reddit_api import APPS, Api, Credentials
-from connectors._reddit_looks import Change, Known, Shown, looked_at, next_look
-from connectors._reddit_memory import Memory
-from connectors._reddit_met import Met, Page
-from connectors._reddit_things import data_in, name_in, post_of, thing_of
-from connectors._reddit_walk import Gap, Walk, step
+from connectors._reddit.api import APPS, Api, Credentials
+from connectors._reddit.looks import Change, Known, Shown, looked_at, next_look
+from connectors._reddit.memory import Memory
+from connectors._reddit.met import Met, Page
+from connectors._reddit.things import data_in, name_in, post_of, thing_of
+from connectors._reddit.walk import Gap, Walk, step
 from connectors._session import check_address
 from pipeline.core.errors import ConfigError, RejectedError
 from pipeline.core.post import Post

@@ -16,12 +16,12 @@ from msgspec import Meta, Struct, to_builtins
 
 from connectors._budget import Budget
 from connectors._session import Bearer, check_address
-from connectors._tweets import id_at, is_of, post_of
-from connectors._x_api import HOSTS, Api, limits_of, session_for
-from connectors._x_live import LATE_SECONDS, Live
-from connectors._x_refusal import WHO, StalePage, TooOld
-from connectors._x_stream import Stream
-from connectors._x_walk import Turns, Walk, walks_of
+from connectors._x.api import HOSTS, Api, limits_of, session_for
+from connectors._x.live import LATE_SECONDS, Live
+from connectors._x.refusal import WHO, StalePage, TooOld
+from connectors._x.stream import Stream
+from connectors._x.tweets import id_at, is_of, post_of
+from connectors._x.walk import Turns, Walk, walks_of
 from pipeline.core.errors import ConfigError, RejectedError, RetryableError
 from pipeline.core.post import Post
 from pipeline.core.protocols import Cursor, Limit, Read

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from connectors._profiles import PATH
+from connectors._bluesky.profiles import PATH
 from pipeline.core.protocols import Cursor
 from testkit.platform.answers import Answer, Asked, Item, refusal
 from testkit.platform.certificate import Certificate

@@ -11,8 +11,8 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
-from connectors._tweets import id_at
-from connectors._x_walk import digest_of
+from connectors._x.tweets import id_at
+from connectors._x.walk import digest_of
 from pipeline.core.protocols import Cursor
 from testkit.platform.answers import Answer, Asked, Item, refusal
 from testkit.platform.certificate import Certificate

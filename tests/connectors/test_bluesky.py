@@ -144,7 +144,7 @@ def test_what_is_no_event_is_refused(frame: bytes, reason: str) -> None:
 
 @given(st.integers(0, 2**53 - 1))
 def test_revisions_are_read_as_they_are_written(micros: int) -> None:
-    from connectors._jetstream import _moment_of
+    from connectors._bluesky.jetstream import _moment_of
 
     found = _moment_of(jetstream.tid(micros), 0) - datetime(1970, 1, 1, tzinfo=UTC)
     assert found // timedelta(microseconds=1) == micros

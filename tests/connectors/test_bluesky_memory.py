@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from connectors._memory import DATA
-from connectors._taken import Taken
+from connectors._bluesky.memory import DATA
+from connectors._bluesky.taken import Taken
 from connectors.bluesky import SETTINGS, Bluesky, at_home, build
 from pipeline.core.post import Post
 from testkit.connectors import bluesky as jetstream

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors import _profiles
-from connectors._profiles import MAX_KEPT, Profile, Profiles, profiles_in
+from connectors._bluesky import profiles as _profiles
+from connectors._bluesky.profiles import MAX_KEPT, Profile, Profiles, profiles_in
 from connectors.bluesky import SETTINGS, Bluesky, build
 from pipeline.core.errors import RetryableError
 from pipeline.core.linking import normal_handle

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from connectors._memory import DATA
-from connectors._taken import Taken
+from connectors._bluesky.memory import DATA
+from connectors._bluesky.taken import Taken
 from pipeline.app.registry import MEMORIES
 from pipeline.core.errors import ConfigError, RetryableError
 from testkit.connector_drive import Drive
@@ -160,7 +160,7 @@ def test_killed_anywhere_no_deletion_of_a_taken_post_is_lost(
 FULL = """
 import json, resource, sys
 from pathlib import Path
-from connectors._taken import Taken
+from connectors._bluesky.taken import Taken
 from pipeline.core.errors import RetryableError
 taken = Taken(Path(sys.argv[1]), 10, narrowed=True, resumed=False, now=0)
 taken.note([("did:a", "one")], 0)

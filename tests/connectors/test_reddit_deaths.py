@@ -21,7 +21,7 @@ _DRIVER = """
 import json, os, sys, time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from connectors._reddit_memory import Memory
+from connectors._reddit.memory import Memory
 from connectors.reddit import SETTINGS, Reddit
 from pipeline.core.errors import RetryableError
 from pipeline.core.settings import Secret

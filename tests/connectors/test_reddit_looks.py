@@ -18,8 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors._reddit_looks import Change, Known, Shown, looked_at, next_look
-from connectors._reddit_memory import Memory
+from connectors._reddit.looks import Change, Known, Shown, looked_at, next_look
+from connectors._reddit.memory import Memory
 from connectors.reddit import SETTINGS, Reddit
 from pipeline.app.registry import build_connector
 from pipeline.core.errors import ConfigError, RetryableError
@@ -292,8 +292,8 @@ def test_a_damaged_memory_says_what_to_do(tmp_path: Path) -> None:
 _WRITER = """
 import sys
 from pathlib import Path
-from connectors._reddit_looks import Known
-from connectors._reddit_memory import Memory
+from connectors._reddit.looks import Known
+from connectors._reddit.memory import Memory
 memory = Memory(Path(sys.argv[1]))
 number = 0
 while True:

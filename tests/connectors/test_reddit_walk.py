@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors._reddit_walk import Entry, Gap, Walk, step
+from connectors._reddit.walk import Entry, Gap, Walk, step
 from testkit.connectors.reddit import base36
 
 _SAY = st.tuples(st.just("say"), st.integers(0, 60))

@@ -16,9 +16,9 @@ import pytest
 
 from connectors._budget import Budget
 from connectors._session import Answered
-from connectors._tweets import Page, id_at
-from connectors._x_refusal import refusal_of
-from connectors._x_walk import Walk
+from connectors._x.refusal import refusal_of
+from connectors._x.tweets import Page, id_at
+from connectors._x.walk import Walk
 from pipeline.core.errors import ConfigError, RetryableError
 from pipeline.core.protocols import Read
 from testkit.connectors import x as platform

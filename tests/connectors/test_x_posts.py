@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors._tweets import id_at, moment_of, page_of
+from connectors._x.tweets import id_at, moment_of, page_of
 from connectors.x import SETTINGS, X, build, parse
 from pipeline.core.errors import RejectedError
 from pipeline.core.post import Author, Post, decode_post, encode_post

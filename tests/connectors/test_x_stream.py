@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from connectors import _x_live
-from connectors._tweets import id_at
+from connectors._x import live as _x_live
+from connectors._x.tweets import id_at
 from pipeline.app.registry import build_connector
 from pipeline.core.errors import ConfigError, RetryableError
 from testkit import connector_contract as contract
@@ -255,7 +255,7 @@ def test_a_tier_without_search_can_do_without(stage: Rehearsal) -> None:
 
 
 def test_a_flood_waits_at_x(stage: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("connectors._x_stream.MAX_LINES", 50)
+    monkeypatch.setattr("connectors._x.stream.MAX_LINES", 50)
     items = [line(number * 11) for number in range(20_000)]
     streaming(stage, lambda: Answer(form="lines", items=items, hold=True, keep_alives=True))
     connector = stage.connector(mode="stream", fill_gaps=False, timeout_seconds=30)

@@ -12,7 +12,7 @@ from collections.abc import Container, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from connectors._reddit_things import number_of
+from connectors._reddit.things import number_of
 
 LISTING = 1000
 """Things that a listing of Reddit shows at most."""

@@ -7,9 +7,9 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from connectors._reddit_looks import Known, known_of
-from connectors._reddit_things import Thing, name_in, post_of, thing_of
-from connectors._reddit_walk import Entry
+from connectors._reddit.looks import Known, known_of
+from connectors._reddit.things import Thing, name_in, post_of, thing_of
+from connectors._reddit.walk import Entry
 from pipeline.core.errors import RejectedError
 from pipeline.core.post import Post
 from pipeline.core.rejection import Rejection, reject

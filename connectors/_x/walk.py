@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from connectors._loose import dict_of
-from connectors._tweets import Page, id_at
+from connectors._x.tweets import Page, id_at
 
 # X forgets after a week. Where nothing was said for a day, the beginning is brought on, to some time ago, for
 # the search knows of a post only a while after it was written.

@@ -18,8 +18,7 @@ from msgspec import Struct
 from connectors._loose import dict_of, read_json, rows_of, text_of
 from connectors._refusal import reset_seconds
 from connectors._session import Answered, Bearer, Session
-from connectors._tweets import ASKED, Page, page_of
-from connectors._x_refusal import (
+from connectors._x.refusal import (
     WHO,
     problem_of,
     query_refusal,
@@ -27,6 +26,7 @@ from connectors._x_refusal import (
     rule_refusal,
     words_of,
 )
+from connectors._x.tweets import ASKED, Page, page_of
 from pipeline.core.errors import ConfigError, GroundswellError, RetryableError
 from pipeline.core.protocols import Limit
 

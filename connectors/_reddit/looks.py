@@ -8,7 +8,7 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from connectors._reddit_things import Thing, gone_post
+from connectors._reddit.things import Thing, gone_post
 from pipeline.core.post import Post
 
 FIRST_SECONDS = 600.0

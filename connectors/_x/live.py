@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
-from connectors._x_stream import Stream
-from connectors._x_walk import Turns
+from connectors._x.stream import Stream
+from connectors._x.walk import Turns
 from pipeline.core.errors import GroundswellError
 
 LATE_SECONDS = 60.0

@@ -10,8 +10,8 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from connectors._jetstream import Event, deletion_of
-from connectors._taken import Taken
+from connectors._bluesky.jetstream import Event, deletion_of
+from connectors._bluesky.taken import Taken
 from pipeline.core.post import Post
 
 GONE = frozenset({"deleted", "takendown"})

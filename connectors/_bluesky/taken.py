@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
-from connectors._memory import Memory
+from connectors._bluesky.memory import Memory
 
 SWEEP_SECONDS = 60.0
 SWEEP_POSTS = 10_000

@@ -18,9 +18,9 @@ import tweepy
 from connectors._listening import Heard
 from connectors._loose import text_of
 from connectors._session import Session
-from connectors._tweets import ASKED, problems_of
-from connectors._x_api import IN_PLACE_OF_THE_TOKEN
-from connectors._x_refusal import WHO, refusal_of, words_of
+from connectors._x.api import IN_PLACE_OF_THE_TOKEN
+from connectors._x.refusal import WHO, refusal_of, words_of
+from connectors._x.tweets import ASKED, problems_of
 from pipeline.core.errors import GroundswellError, RetryableError
 
 log = logging.getLogger("groundswell.x")

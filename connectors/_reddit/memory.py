@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from connectors._reddit_looks import Change, Known
+from connectors._reddit.looks import Change, Known
 from pipeline.core.errors import ConfigError, RetryableError
 
 log = logging.getLogger("groundswell.reddit")

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from connectors._jetstream import Event, languages_of, micros_of
-from connectors._taken import Taken
+from connectors._bluesky.jetstream import Event, languages_of, micros_of
+from connectors._bluesky.taken import Taken
 from pipeline.core.post import Post
 from pipeline.core.wording import Phrase, wording_of
 
