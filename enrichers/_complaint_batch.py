@@ -7,7 +7,7 @@ phrase are all alike. One pass over all words of the batch finds those that some
 from __future__ import annotations
 
 import re
-from itertools import chain, compress, count, islice
+from itertools import chain, compress, count, islice, repeat
 
 from enrichers._complaint_rules import NO_OPINION, Opinion, opinion_of
 from enrichers._complaint_scan import BOUND, Match, Scanner, apart
@@ -20,6 +20,8 @@ _OPINIONS = 20_000
 _ALONE = re.compile(r"[^\x21-\x7e]|&|://")
 _BETWEEN = "\x01"
 _SOME, _DIGIT = "\0", "0"
+_UNTOLD = (_SOME,)
+"""The words of most tokens: these are not remembered."""
 
 
 class BatchScanner(Acquaintance):
@@ -55,14 +57,15 @@ class BatchScanner(Acquaintance):
                 for word in words
             ]
         )
-        # Few tuples stand for all tokens, so that remembering them costs little.
-        self._words[token] = self._kept.setdefault(kept, kept)
+        if kept != _UNTOLD:
+            # Few tuples stand for all tokens, so that remembering them costs little.
+            self._words[token] = self._kept.setdefault(kept, kept)
 
     def opinions(self, reading: Reading) -> list[Opinion | None]:
         """What the cues of each text of the reading say, if line breaks are no more than spaces: they end a
         clause. None for texts left to the scanner itself."""
         self.meet(reading)
-        words = list(chain.from_iterable(map(self._words.__getitem__, reading.tokens)))
+        words = list(chain.from_iterable(map(self._words.get, reading.tokens, repeat(_UNTOLD))))
         filed, match = self._scanner.filed, self._scanner.match
         is_filed = self._filed.__contains__
         pairs = compress(count(), map(is_filed, zip(words, islice(words, 1, None))))  # noqa: B905

@@ -202,7 +202,8 @@ class Scanner:
                 continue
             start = first
             if cue.negation != "ignored":
-                negator = self._negated(words, first)
+                near = words[first - self._reach if first > self._reach else 0 : first]
+                negator = -1 if self._negators.isdisjoint(near) else self._negated(words, first)
                 if (negator < 0) == (cue.negation == "required"):
                     continue
                 if negator >= 0:

@@ -19,7 +19,7 @@ from pipeline.core.event import Event
 from pipeline.core.index_name import index_of
 from pipeline.core.post import Post, stub
 from pipeline.core.protocols import Enricher
-from pipeline.core.reading import Columns
+from pipeline.core.reading import Columns, Vocabulary
 from pipeline.core.version import version_of
 
 Outcome = Event | RejectedError
@@ -69,12 +69,13 @@ class _Stamp(Struct, frozen=True):
 
 
 class Chain:
-    """Enrichers in their order. Immutable; whether two threads may share one is up to its enrichers."""
+    """Enrichers in their order. It remembers words that it met: one thread at a time may use it."""
 
     def __init__(self, steps: Sequence[tuple[str, Enricher]]) -> None:
         """``steps`` are (name, enricher). ConfigError lists every column that is missing or made twice."""
         _check(steps)
         self._steps = tuple(steps)
+        self._vocabulary = Vocabulary()
 
     @property
     def versions(self) -> dict[str, str]:
@@ -117,8 +118,11 @@ class Chain:
             raise FatalError(f"{len(posts)} posts came with {len(observed)} times of observation")
         outcomes: list[Any] = [None] * len(posts)
         live = [i for i, post in enumerate(posts) if not post.deleted]
-        given = {"post": [posts[i] for i in live], "observed": [observed[i] for i in live]}
-        batch = _Batch(live, Columns(given))
+        given: dict[str, list[Any]] = {
+            "post": [posts[i] for i in live],
+            "observed": [observed[i] for i in live],
+        }
+        batch = _Batch(live, Columns(given, self._vocabulary))
         for name, enricher in self._steps:
             batch.columns[enricher.assigns] = _run(name, enricher, batch, outcomes)
         operations = operations or [0] * len(posts)

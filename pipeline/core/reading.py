@@ -20,22 +20,42 @@ LONGEST = 64
 """Characters of a token that is remembered. Longer ones are hardly ever met again."""
 
 REMEMBERED = 100_000
-"""Tokens that one step remembers, at most: some 10 MB. Then it begins anew."""
+"""Tokens that are remembered, at most: some 10 MB, and a few for each step. Then all begin anew."""
 
-_MARKS = frozenset((EDGE, START, UNREAD))
+_MARKS = (EDGE, START, UNREAD)
 _BEFORE = (EDGE, EDGE, START)
+
+
+class Vocabulary:
+    """All tokens that a chain has met. ``log`` has them by the readings that brought them, so that each step
+    learns each of them once, at its own time."""
+
+    def __init__(self) -> None:
+        self.log: list[set[str]] = []
+        self._met: set[str] = set(_MARKS)
+
+    def add(self, distinct: set[str]) -> list[set[str]]:
+        """The log with those of the tokens that are new; another one when it was begun anew."""
+        if len(self._met) > REMEMBERED:
+            self.log, self._met = [], set(_MARKS)
+        fresh = distinct - self._met
+        if fresh:
+            self._met |= fresh
+            self.log.append(fresh)
+        return self.log
 
 
 class Reading:
     """The tokens of all texts of a batch in one list, each text's behind ``EDGE, EDGE, START``.
 
     The same three close the list, so that ``START`` number i and the next one enclose text i; whoever looks
-    three tokens back or two ahead never sees another text's. ``distinct`` are all tokens and marks.
+    three tokens back or two ahead never sees another text's. ``distinct`` are all tokens and marks, ``log``
+    is that of the vocabulary which has them all, if there is one.
     """
 
-    __slots__ = ("distinct", "tokens")
+    __slots__ = ("distinct", "log", "tokens")
 
-    def __init__(self, texts: Iterable[str]) -> None:
+    def __init__(self, texts: Iterable[str], vocabulary: Vocabulary | None = None) -> None:
         tokens: list[str] = []
         for text in texts:
             tokens += _BEFORE
@@ -47,6 +67,7 @@ class Reading:
             distinct = set(tokens)
         self.tokens = tokens
         self.distinct = distinct
+        self.log = vocabulary.add(distinct) if vocabulary else None
 
     def places(self, wanted: Container[str]) -> list[int]:
         """The places of all tokens that are among the wanted ones."""
@@ -67,7 +88,10 @@ class Reading:
 class Columns(dict[str, Any]):
     """The columns of a batch by name; steps get the reading of its posts' texts from `reading_of`."""
 
-    _reading: Reading | None = None
+    def __init__(self, columns: Mapping[str, Sequence[Any]], vocabulary: Vocabulary | None = None) -> None:
+        super().__init__(columns)
+        self._vocabulary = vocabulary
+        self._reading: Reading | None = None
 
     def __setitem__(self, name: str, column: Sequence[Any]) -> None:
         if name == "post":
@@ -78,7 +102,7 @@ class Columns(dict[str, Any]):
     def reading(self) -> Reading:
         """The reading of the posts' texts, made when a step first asks for it."""
         if self._reading is None:
-            self._reading = Reading([post.text for post in self["post"]])
+            self._reading = Reading([post.text for post in self["post"]], self._vocabulary)
         return self._reading
 
 
@@ -92,22 +116,31 @@ class Acquaintance:
     """What a step knows of the tokens that it has met. One thread at a time may use it."""
 
     def __init__(self) -> None:
-        self._met: set[str] = set(_MARKS)
+        self._log: list[set[str]] | None = None
+        self._learnt = 0
+        self._strays = 0
 
     def meet(self, reading: Reading) -> None:
         """Judges the tokens that are new; afterwards all of the reading's are known."""
-        fresh = reading.distinct - self._met
-        if not fresh:
+        if reading.log is None:
+            # A text by itself, outside of a chain: its tokens may well be known, but there are few of them.
+            self._strays += len(reading.distinct)
+            if self._strays > REMEMBERED:
+                self._begin(None)
+            self.learn(reading.distinct.difference(_MARKS))
             return
-        if len(self._met) > REMEMBERED:
-            self._met = set(_MARKS)
-            self.forget()
-            fresh = reading.distinct - self._met
-        self.learn(fresh)
-        self._met |= fresh
+        if reading.log is not self._log:
+            self._begin(reading.log)
+        for fresh in reading.log[self._learnt :]:
+            self.learn(fresh)
+        self._learnt = len(reading.log)
+
+    def _begin(self, log: list[set[str]] | None) -> None:
+        self.forget()
+        self._log, self._learnt, self._strays = log, 0, 0
 
     def learn(self, fresh: set[str]) -> None:
-        """Judges tokens that were not met before, none of them longer than ``LONGEST``."""
+        """Judges tokens, none of them a mark or longer than ``LONGEST``; once more if need be."""
         raise NotImplementedError
 
     def forget(self) -> None:
