@@ -382,7 +382,10 @@ def _parts(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, str]]:
     """Parts as `Folded.read_as` takes them; those that do not keep their length are left out."""
     parts = []
     for i, j in spans:
-        folded = _NO_WORD.sub(" ", fold(text[i:j]).text)
+        part = text[i:j]
+        # As below, for nearly all tags.
+        plain = part.isascii() and part.isalnum()
+        folded = part.lower() if plain else _NO_WORD.sub(" ", fold(part).text)
         if len(folded) == j - i:
             parts.append((i, folded))
     return parts

@@ -193,10 +193,9 @@ def _is_exempt(post: Post) -> bool:
 
 
 class _Table(NamedTuple):
-    """The rules to ask by the values, or by the words, of one field."""
+    """The rules to ask by the values, or by the words, of one field; ``see`` takes these from a row."""
 
-    see: Seeing
-    is_word: bool
+    see: Callable[[Row], Any]
     rules: dict[Any, list[int]]
     vocabulary: frozenset[Any]
 
@@ -223,30 +222,45 @@ class _Index:
                 continue
             for key in min(sets, key=lambda keys: _cost(keys, common) + word_cost * has_words(keys)):
                 tables.setdefault((key.by, key.is_word), {}).setdefault(key.value, []).append(number)
-        self._tables = [
-            _Table(see(by), is_word, rules, frozenset(rules)) for (by, is_word), rules in tables.items()
-        ]
+        # By what `see` gives: one value, several, signs, the wordings of texts.
+        self._single: list[_Table] = []
+        self._many: list[_Table] = []
+        self._signed: list[_Table] = []
+        self._worded: list[_Table] = []
+        for (by, is_word), found in tables.items():
+            self._file(see(by), is_word, found)
+
+    def _file(self, seeing: Seeing, is_word: bool, rules: dict[Any, list[int]]) -> None:
+        vocabulary = frozenset(rules)
+        if is_word and seeing.signs:
+            self._signed.append(_Table(seeing.signs, rules, vocabulary))
+        elif is_word:
+            self._worded.append(_Table(seeing.words, rules, vocabulary))
+        else:
+            tables = self._many if seeing.many else self._single
+            tables.append(_Table(seeing.values, rules, vocabulary))
 
     def candidates(self, row: Row) -> Iterable[int]:
         """The numbers of the rules to ask, in order."""
         found: list[int] = []
-        for see, is_word, rules, vocabulary in self._tables:
-            if see.signs and is_word:
-                if not vocabulary.isdisjoint(signs := see.signs(row)):
-                    for word in vocabulary & signs:
-                        found += rules[word]
-            elif is_word:
-                for wording in see.words(row):
-                    for word in vocabulary & wording.words:
-                        found += rules[word]
-            elif see.many:
-                for value in see.values(row):
-                    if value in rules:
-                        found += rules[value]
-            elif hit := rules.get(see.values(row)):
+        for see, rules, _ in self._single:
+            if hit := rules.get(see(row)):
                 found += hit
+        for see, rules, _ in self._many:
+            for value in see(row):
+                if value in rules:
+                    found += rules[value]
+        for see, rules, vocabulary in self._signed:
+            for word in vocabulary & see(row):
+                found += rules[word]
+        for see, rules, vocabulary in self._worded:
+            for wording in see(row):
+                for word in vocabulary & wording.words:
+                    found += rules[word]
         if not found:
             return self._always
+        if len(found) == 1 and not self._always:
+            return found
         return sorted({*found, *self._always})
 
 
