@@ -67,25 +67,33 @@ class BatchScanner(Acquaintance):
         self.meet(reading)
         words = list(chain.from_iterable(map(self._words.get, reading.tokens, repeat(_UNTOLD))))
         filed, match = self._scanner.filed, self._scanner.match
-        is_filed = self._filed.__contains__
-        pairs = compress(count(), map(is_filed, zip(words, islice(words, 1, None))))  # noqa: B905
-        opinions: list[Opinion | None] = []
         found: list[Match] = []
-        odd, last = False, 0
-        for i in sorted(chain(compress(count(), map(is_filed, words)), pairs)):
-            if i == last:  # both the word and the pair that it begins
-                continue
-            last = i
+        is_filed = self._filed.__contains__
+        pairs = zip(words, islice(words, 1, None))  # noqa: B905 - the last has none
+        for i in list(compress(count(), map(is_filed, pairs))):
+            match(words, i, filed[words[i], words[i + 1]], found)
+        bounds: list[int] = []
+        odd: set[int] = set()
+        for i in compress(count(), map(is_filed, words)):
             word = words[i]
             if word == BOUND:
-                opinions.append(None if odd else self._opinion(apart(found)) if found else NO_OPINION)
-                found, odd = [], False
+                bounds.append(i)
             elif word == UNREAD:
-                odd = True
+                odd.add(len(bounds))
             else:
-                for rows in (filed.get(word), filed.get((word, words[i + 1]))):
-                    if rows:
-                        match(words, i, rows, found)
+                match(words, i, filed[word], found)
+        # No match reaches from one text into the next, so those of all texts are sorted as one.
+        return self._by_text(apart(found), bounds, odd)
+
+    def _by_text(self, found: list[Match], bounds: list[int], odd: set[int]) -> list[Opinion | None]:
+        opinions: list[Opinion | None] = []
+        at, most = 0, len(found)
+        for number, bound in enumerate(islice(bounds, 1, None), 1):
+            first = at
+            while at < most and found[at][0] < bound:
+                at += 1
+            opinion = self._opinion(found[first:at]) if at > first else NO_OPINION
+            opinions.append(None if number in odd else opinion)
         return opinions
 
     def _opinion(self, found: list[Match]) -> Opinion:

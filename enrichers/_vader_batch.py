@@ -90,14 +90,16 @@ class BatchVader(Acquaintance):
         found: list[Score | None] = []
         valences: dict[int, float] = {}
         odd, but, start = False, 0, 2
+        mixed: bool | None = None
         for i in islice(reading.places(kinds), 1, None):
             kind = kinds[tokens[i]]
             if kind == _HIT:
                 around = tuple(map(word, tokens[i - 3 : i + 3]))
                 among_others, alone = known(around) or self._judged(around)
                 if among_others is not None and alone is not None:
-                    same = among_others == alone or self._is_mixed(tokens, i)
-                    valences[i] = among_others if same else alone
+                    if among_others != alone:
+                        mixed = self._is_mixed(tokens, start) if mixed is None else mixed
+                    valences[i] = alone if mixed is False else among_others
             elif kind == _NEXT:
                 if odd:
                     found.append(None)
@@ -107,7 +109,7 @@ class BatchVader(Acquaintance):
                     found.append(summed(list(valences.values()), i - start - 3, emphasis))
                 else:
                     found.append(NO_VALENCE if i - start > 3 else NO_WORDS)
-                valences, odd, but, start = {}, False, 0, i
+                valences, odd, but, start, mixed = {}, False, 0, i, None
             elif kind == _BUT:
                 but = but or i
             else:
@@ -126,9 +128,7 @@ class BatchVader(Acquaintance):
         return valence
 
     def _is_mixed(self, tokens: Sequence[str], place: int) -> bool:
-        """Whether some word of the text around that place is not in capitals."""
-        while tokens[place] != START:
-            place -= 1
+        """Whether some word of the text that starts at that place is not in capitals."""
         while tokens[place := place + 1] != EDGE:
             part = self._vader.spelt(self._typed(tokens[place])).strip()
             bare = part.strip(_PUNCTUATION)

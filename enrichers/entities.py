@@ -67,6 +67,10 @@ class EntitiesEnricher:
             for i, post in enumerate(columns["post"])
         ]
 
+    def judge(self, post: Post) -> tuple[Entity, ...]:
+        """The entities of one post, as `enrich` finds them."""
+        return self._found(post, self._names, suspect=True) if self._names else ()
+
     def _found(self, post: Post, names: Names, suspect: bool) -> tuple[Entity, ...]:
         text = post.text
         spans = names.find(text, post.source, post.mentions) if suspect else []
