@@ -34,15 +34,17 @@ class Vocabulary:
         self.log: list[set[str]] = []
         self._met: set[str] = set(_MARKS)
 
-    def add(self, distinct: set[str]) -> list[set[str]]:
-        """The log with those of the tokens that are new; another one when it was begun anew."""
+    def new_among(self, distinct: set[str]) -> set[str]:
+        """The tokens that were not met before; all of them where there was no more room."""
         if len(self._met) > REMEMBERED:
             self.log, self._met = [], set(_MARKS)
-        fresh = distinct - self._met
+        return distinct - self._met
+
+    def add(self, fresh: set[str]) -> None:
+        """Takes up new tokens."""
         if fresh:
             self._met |= fresh
             self.log.append(fresh)
-        return self.log
 
 
 class Reading:
@@ -62,12 +64,19 @@ class Reading:
             tokens += text.split()
         tokens += _BEFORE
         distinct = set(tokens)
-        if len(max(distinct, key=len)) > LONGEST:
-            tokens = [token if len(token) <= LONGEST else UNREAD for token in tokens]
-            distinct = set(tokens)
+        fresh = vocabulary.new_among(distinct) if vocabulary else distinct
+        # Those known are short.
+        long = {token for token in fresh if len(token) > LONGEST}
+        if long:
+            tokens = [UNREAD if token in long else token for token in tokens]
+            distinct -= long
+            fresh -= long
         self.tokens = tokens
         self.distinct = distinct
-        self.log = vocabulary.add(distinct) if vocabulary else None
+        self.log: list[set[str]] | None = None
+        if vocabulary:
+            vocabulary.add(fresh)
+            self.log = vocabulary.log
 
     def places(self, wanted: Container[str]) -> list[int]:
         """The places of all tokens that are among the wanted ones."""
