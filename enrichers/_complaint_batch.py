@@ -47,7 +47,9 @@ class BatchScanner(Acquaintance):
             self._keep(token, self._scanner.read(token).words)
         cut = self._scanner.plain(_BETWEEN.join(together)).split(_BETWEEN)
         for token, words in zip(together, cut, strict=True) if together else ():
-            self._keep(token, words.split())
+            # Most new tokens are one word that tells nothing.
+            if words in self._telling or not words.isalpha():
+                self._keep(token, words.split())
 
     def _keep(self, token: str, words: list[str]) -> None:
         telling = self._telling
