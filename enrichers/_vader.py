@@ -94,11 +94,16 @@ class Vader:
         return self._scored
 
     @property
-    def words_that_count(self) -> frozenset[str]:
-        """All words, in small letters, that carry a valence or may change another's; beside them does any
-        with "n't" in it."""
+    def words_that_change(self) -> frozenset[str]:
+        """Words, in small letters, that may change the valence of another in a way of their own; beside them
+        does any with "n't" in it."""
         phrases = frozenset(word for p in (*self._phrases, *self._boosters) for word in p.split(" "))
-        return self._opaque | self._modifiers | phrases | _OR | _AT_VERY | _OTHERS
+        return self._modifiers | phrases | _OR | _AT_VERY | _OTHERS
+
+    @property
+    def words_that_count(self) -> frozenset[str]:
+        """Those and all words with a valence."""
+        return self._opaque | self.words_that_change
 
     def score(self, text: str, look: Look | None = None) -> Score:
         """The four scores of one text; never raises for a str. Time is linear in its length.

@@ -28,7 +28,7 @@ _HIT, _BUT, _ODD, _NEXT = range(4)
 
 Neighbourhood = tuple[str | None, ...]
 """Three words before one with a valence, itself, two behind: in small letters unless all are capitals. None
-for a word that changes nothing."""
+for a word that changes nothing, one word for all that only have a valence."""
 
 
 class _Valence(NamedTuple):
@@ -47,12 +47,16 @@ class BatchVader(Acquaintance):
         self._vader = vader
         self._typed = typed
         self._changing = vader.words_that_count
+        # Words with a valence of their own that do no more to others than any such word.
+        self._all_alike = frozenset(vader.lexicon) - vader.words_that_change
+        self._alike = min(self._all_alike)
         self.forget()
 
     def forget(self) -> None:
         """Drops all judgements."""
         self._kinds = {START: _NEXT, UNREAD: _ODD}
-        self._words: dict[str, str] = {EDGE: NO_WORD, START: NO_WORD}
+        self._words: dict[str, str] = {}
+        self._roles: dict[str, str] = {EDGE: NO_WORD, START: NO_WORD}
         self._valences: dict[Neighbourhood, _Valence] = {}
 
     def learn(self, fresh: set[str]) -> None:
@@ -74,7 +78,8 @@ class BatchVader(Acquaintance):
             word = bare.lower()
             if word in changing or "n't" in word:
                 # `isupper` also tells emoticons such as ":D", as `_vader` has it.
-                self._words[token] = bare if bare.isupper() else word
+                self._words[token] = shown = bare if bare.isupper() else word
+                self._roles[token] = self._alike if word in self._all_alike else shown
                 if word in scored:
                     kinds[token] = _HIT
                 elif word == "but":
@@ -86,7 +91,7 @@ class BatchVader(Acquaintance):
         tokens, kinds = reading.tokens, self._kinds
         if len(self._valences) > _NEIGHBOURHOODS:
             self._valences = {}
-        word, known = self._words.get, self._valences.get
+        word, role, known = self._words.get, self._roles.get, self._valences.get
         found: list[Score | None] = []
         valences: dict[int, float] = {}
         odd, but, start = False, 0, 2
@@ -94,7 +99,8 @@ class BatchVader(Acquaintance):
         for i in islice(reading.places(kinds), 1, None):
             kind = kinds[tokens[i]]
             if kind == _HIT:
-                around = tuple(map(word, tokens[i - 3 : i + 3]))
+                one, two, three, _, next_one, next_two = tokens[i - 3 : i + 3]
+                around = role(one), role(two), role(three), word(tokens[i]), role(next_one), role(next_two)
                 among_others, alone = known(around) or self._judged(around)
                 if among_others is not None and alone is not None:
                     if among_others != alone:
@@ -120,11 +126,12 @@ class BatchVader(Acquaintance):
         """The valence of the word in the middle, remembered."""
         typed = [word or "" for word in around]
         both = []
-        for mixed in (True, False):
+        # Without capitals it is all the same whether other words have any.
+        for mixed in (True, False) if any(map(str.isupper, typed)) else (True,):
             window = Window(self._vader, typed, [word.lower() for word in typed], " ".join(typed).lower())
             window.mixed = mixed
             both.append(window.valences([6]).get(6))
-        self._valences[around] = valence = _Valence(*both)
+        self._valences[around] = valence = _Valence(both[0], both[-1])
         return valence
 
     def _is_mixed(self, tokens: Sequence[str], place: int) -> bool:

@@ -75,7 +75,7 @@ class Chain:
         """``steps`` are (name, enricher). ConfigError lists every column that is missing or made twice."""
         _check(steps)
         self._steps = tuple(steps)
-        self._vocabulary = Vocabulary()
+        self.vocabulary = Vocabulary()
 
     @property
     def versions(self) -> dict[str, str]:
@@ -122,7 +122,7 @@ class Chain:
             "post": [posts[i] for i in live],
             "observed": [observed[i] for i in live],
         }
-        batch = _Batch(live, Columns(given, self._vocabulary))
+        batch = _Batch(live, Columns(given, self.vocabulary))
         for name, enricher in self._steps:
             batch.columns[enricher.assigns] = _run(name, enricher, batch, outcomes)
         operations = operations or [0] * len(posts)

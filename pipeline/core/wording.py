@@ -63,6 +63,11 @@ def wording_of(text: str) -> Wording:
     return Wording(frozenset(words), f" {' '.join(words)} ", "" if text.isascii() else "".join(words))
 
 
+def spaced(text: str) -> str:
+    """An ASCII text with its words where they were, in lower case, and spaces for all else."""
+    return text.lower().translate(_SPACES)
+
+
 def phrase_of(text: str) -> Phrase:
     """The phrase that a person wrote; ConfigError where it holds no letter and no digit."""
     open_end = text.rstrip().endswith("*")
@@ -82,5 +87,5 @@ def words_of(text: str) -> list[str]:
     if not text.isascii():
         text = _TYPOGRAPHIC.sub(" ", text)
     if text.isascii():
-        return text.lower().translate(_SPACES).split()
+        return spaced(text).split()
     return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
