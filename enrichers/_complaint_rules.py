@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -139,11 +140,24 @@ class Verdict(NamedTuple):
     probability: float
     category: str
     urgency: float
-    parts: list[tuple[str, float]]
+    parts: tuple[tuple[str, float], ...]
 
 
 _STRONG_FAMILIES = frozenset(name for name, family in FAMILIES.items() if family.weight >= STRONG)
 _RANK = {name: -place for place, name in enumerate(CATEGORIES)}
+
+
+class Opinion(NamedTuple):
+    """What cues say by themselves: the parts of a verdict that are theirs, and the rest of it."""
+
+    parts: tuple[tuple[str, float], ...]
+    strong: bool
+    category: str
+    urgency: float
+
+
+NO_OPINION = Opinion((("prior", PRIOR),), False, OTHER, 0.0)
+"""Of a text without cues."""
 
 
 def weigh(cues: Sequence[Cue], shape: Shape) -> Verdict:
@@ -153,34 +167,48 @@ def weigh(cues: Sequence[Cue], shape: Shape) -> Verdict:
     1 - product of (1 - u) over the families found, rounded to 2. ``category`` is that with the most worth of
     topic, each family counted once for it; `other` where no cue tells one.
     """
+    return concluded(opinion_of(cues), shape)
+
+
+def opinion_of(cues: Sequence[Cue]) -> Opinion:
+    """The part of the judgement that hangs on the cues alone."""
+    if not cues:
+        return NO_OPINION
     parts = [("prior", PRIOR)]
-    strong = False
     calm = 1.0
-    category = OTHER
-    if cues:
-        found: dict[str, tuple[str, ...]] = {}
-        twice: set[str] = set()
-        topics: dict[str, float] = {}
-        told: set[tuple[str, str]] = set()
-        for words, family, topic, _ in cues:
-            if found.setdefault(family, words) != words:
-                twice.add(family)
-            if topic and (family, topic) not in told:
-                told.add((family, topic))
-                topics[topic] = topics.get(topic, 0.0) + FAMILIES[family].topic
-        strong = not _STRONG_FAMILIES.isdisjoint(found)
-        for family in found:
-            row = FAMILIES[family]
-            calm *= 1 - row.urgency
-            if row.weight:
-                weight = row.weight * (1 + SECOND) if family in twice else row.weight
-                parts.append((family, weight * SOFTENED if strong and family in _SOFT else weight))
-        if topics:
-            category = max(topics, key=lambda name: (topics[name], _RANK[name]))
-    _add_shape(parts, shape, strong)
-    probability = 1 / (1 + math.exp(-sum([value for _, value in parts])))
+    found: dict[str, tuple[str, ...]] = {}
+    twice: set[str] = set()
+    topics: dict[str, float] = {}
+    told: set[tuple[str, str]] = set()
+    for words, family, topic, _ in cues:
+        if found.setdefault(family, words) != words:
+            twice.add(family)
+        if topic and (family, topic) not in told:
+            told.add((family, topic))
+            topics[topic] = topics.get(topic, 0.0) + FAMILIES[family].topic
+    strong = not _STRONG_FAMILIES.isdisjoint(found)
+    for family in found:
+        row = FAMILIES[family]
+        calm *= 1 - row.urgency
+        if row.weight:
+            weight = row.weight * (1 + SECOND) if family in twice else row.weight
+            parts.append((family, weight * SOFTENED if strong and family in _SOFT else weight))
+    category = max(topics, key=lambda name: (topics[name], _RANK[name])) if topics else OTHER
     urgency = 1 - calm if strong else (1 - calm) * CALM
-    return Verdict(round(probability, 4), category, round(urgency, 2), parts)
+    return Opinion(tuple(parts), strong, category, round(urgency, 2))
+
+
+def concluded(opinion: Opinion, shape: Shape) -> Verdict:
+    """The judgement of a text of this shape whose cues say that."""
+    parts, strong, category, urgency = opinion
+    compound, addressed, asks, link, article, stars = shape
+    if compound < 0:
+        parts = (*parts, ("sentiment", -compound * NEGATIVE))
+    elif compound > 0:
+        parts = (*parts, ("sentiment", compound * POSITIVE * (SOFTENED if strong else 1)))
+    parts += _remaining(addressed, asks and not strong, link, article, stars)
+    probability = 1 / (1 + math.exp(-sum([value for _, value in parts])))
+    return Verdict(round(probability, 4), category, urgency, parts)
 
 
 def shares(cues: Sequence[Cue], verdict: Verdict) -> list[float]:
@@ -200,15 +228,15 @@ def shares(cues: Sequence[Cue], verdict: Verdict) -> list[float]:
     return given
 
 
-def _add_shape(parts: list[tuple[str, float]], shape: Shape, strong: bool) -> None:
-    compound, addressed, asks, link, article, stars = shape
-    if compound < 0:
-        parts.append(("sentiment", -compound * NEGATIVE))
-    elif compound > 0:
-        parts.append(("sentiment", compound * POSITIVE * (SOFTENED if strong else 1)))
+@cache
+def _remaining(
+    addressed: bool, asks: bool, link: bool, article: bool, stars: int
+) -> tuple[tuple[str, float], ...]:
+    """The parts that the shape adds behind the sentiment."""
+    parts = []
     if addressed:
         parts.append(("addressed", ADDRESSED))
-    if asks and not strong:
+    if asks:
         parts.append(("question", QUESTION))
     if link:
         parts.append(("link", LINK))
@@ -216,6 +244,7 @@ def _add_shape(parts: list[tuple[str, float]], shape: Shape, strong: bool) -> No
         parts.append(("article", ARTICLE))
     if stars:
         parts.append(("stars", STARS if stars <= 2 else 0.0 if stars == 3 else -STARS))
+    return tuple(parts)
 
 
 def digest(tables: object) -> str:

@@ -1,9 +1,9 @@
 """Finds all cues of a table of words in one pass over a text.
 
-Each cue is filed under the word of it that the fewest others share. A text is cut into words once, each
-word is looked up once, and only around a word that some cue is filed under are its neighbours compared: what
-Aho-Corasick does by characters, done by words, so that "refund" is never found within "refundable". It
-knows no weights.
+Each cue is filed under two words of it that follow each other, or its one word. A text is cut into words
+once, each word and each pair is looked up once, and only around one that some cue is filed under are the
+neighbours compared: what Aho-Corasick does by characters, done by words, so that "refund" is never found
+within "refundable". It knows no weights.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import html
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from html.entities import html5
 from importlib.resources import files
-from operator import attrgetter, itemgetter
+from itertools import pairwise
+from operator import itemgetter
 from typing import NamedTuple
 
 import msgspec
@@ -31,6 +32,8 @@ _SIGNS = "😡🤬😤😠👎🖕🙃🙄💩😂🤣🔴"
 """Pictures that may be cues: each is a word of its own, however it is glued to others."""
 _END, _ASKS = ".", "?"
 """Words that stand for all signs which end a clause, for no "not" reaches past it; and for one that asks."""
+BOUND = "\r"
+"""Stands among the words before and behind a text. No word is white space."""
 # ASCII: capitals become small, signs that end a clause the one sign, other signs a space. A space is put
 # around the two signs that stay; what is between spaces is a word. Apostrophe, @, %, $, & and + are letters.
 _ENDING = ",!;:\n"
@@ -89,16 +92,21 @@ class Hit(NamedTuple):
     cue: Cue
 
 
-class _Row(NamedTuple):
-    """A cue as it is filed. ``offset`` is the place of its filing word in its ``phrase``, ``neighbour`` the
-    word ``step`` places from that: looked at first, as it rules most out. It is empty where there is none."""
+class Row(NamedTuple):
+    """A cue as it is filed. ``offset`` is the place in its ``phrase`` of what it is filed under. Of several
+    rows that match the very same words the one with the least ``rank`` goes first."""
 
-    step: int
-    neighbour: str
     offset: int
     phrase: list[str]
     numbered: bool
+    rank: tuple[int, bool, int]
+    number: int
     cue: Cue
+
+
+Match = tuple[int, int, tuple[int, bool, int], int, Row]
+"""The first word of the phrase, minus the one after its last, the row's rank, the first word with the "not"
+that it requires, the row."""
 
 
 class Text(NamedTuple):
@@ -122,16 +130,15 @@ class Scanner:
         self._foreign = _foreign(table.folds)
         self._negators = frozenset(table.negators.split())
         self._numbers = frozenset(table.numbers.split())
-        self._filed: dict[str, tuple[_Row, ...]] = {}
-        cues = list(self._cues(table.groups))
-        shared = Counter(word for cue in cues for word in cue.words)
-        common = frozenset(table.common.split())
-        for cue in cues:
-            anchor = min(cue.words, key=lambda w: (w == NUMBER, w in common, shared[w], -len(w)))
-            row = _row(cue, cue.words.index(anchor))
-            # Before a phrase with any number the one that names it: "1st time" is none of "# time".
-            rows = (*self._filed.get(anchor, ()), row)
-            self._filed[anchor] = tuple(sorted(rows, key=attrgetter("numbered")))
+        self.cues = list(self._cues(table.groups))
+        self.filed = _filed(self.cues, frozenset(table.common.split()))
+        self._stops = frozenset((_END, _ASKS, BOUND))
+
+    @property
+    def telling(self) -> frozenset[str]:
+        """All words that are of any consequence; of the others only counts which begin with a digit."""
+        phrases = frozenset(word for cue in self.cues for word in cue.words)
+        return phrases | self._negators | self._numbers | self._stops
 
     def _cues(self, groups: Iterable[Group]) -> Iterator[Cue]:
         seen = set()
@@ -149,15 +156,13 @@ class Scanner:
 
     def read(self, text: str) -> Text:
         """Cuts a text, without its links, into words."""
-        link = "://" in text
-        if link:
-            text = _LINK.sub(" ", text)
-        return Text(self._cut(text), link, "?" in text or "？" in text)
+        link, asks = link_and_question(text)
+        return Text(self._cut(_LINK.sub(" ", text) if link else text), link, asks)
 
     def _cut(self, text: str) -> list[str]:
-        return self._plain(text).split()
+        return self.plain(text).split()
 
-    def _plain(self, text: str) -> str:
+    def plain(self, text: str) -> str:
         """The text as words between spaces. What becomes of a character does not hang on its neighbours,
         but for the entities; `spans` rests on that."""
         if "&" in text:
@@ -175,37 +180,38 @@ class Scanner:
     def hits(self, words: list[str]) -> list[Hit]:
         """The cues among the words from left to right; of those that overlap the one that begins first, and
         of these the longest. A required "not" may serve several."""
-        filed = self._filed
-        words = [*words, ""]  # the neighbour of the last
-        found: list[tuple[int, int, int, Cue]] = []
-        for i, word in enumerate(words):
-            if word not in filed:
+        words = [BOUND, *words, BOUND]
+        found: list[Match] = []
+        for i, pair in enumerate(pairwise(words)):
+            for rows in (self.filed.get(pair[0]), self.filed.get(pair)):
+                if rows:
+                    self.match(words, i, rows, found)
+        return [Hit(start - 1, -end - 1, row.cue) for _, end, _, start, row in apart(found)]
+
+    def match(self, words: list[str], i: int, rows: list[Row], found: list[Match]) -> None:
+        """Adds those of the rows, filed under the word or the pair at ``i``, that match there. A text stands
+        between ``BOUND``."""
+        for row in rows:
+            offset, phrase, numbered, rank, _, cue = row
+            first = i - offset
+            end = first + len(phrase)
+            if numbered:
+                if not self._matches(words, first, phrase):
+                    continue
+            elif len(phrase) > 2 and words[first:end] != phrase:
                 continue
-            for step, neighbour, offset, phrase, numbered, cue in filed[word]:
-                if neighbour and words[i + step] != neighbour:
+            start = first
+            if cue.negation != "ignored":
+                near = words[first - self._reach if first > self._reach else 0 : first]
+                negator = -1 if self._negators.isdisjoint(near) else self._negated(words, first)
+                if (negator < 0) == (cue.negation == "required"):
                     continue
-                first = i - offset
-                end = first + len(phrase)
-                if numbered:
-                    if not self._matches(words, first, phrase):
-                        continue
-                elif neighbour and words[first:end] != phrase:
-                    continue
-                start = first
-                if cue.negation != "ignored":
-                    before = self._negated(words, first)
-                    if (before < 0) == (cue.negation == "required"):
-                        continue
-                    if before >= 0:
-                        start = before
-                found.append((first, -end, start, cue))
-        if len(found) > 1:
-            found.sort(key=itemgetter(0, 1))
-            return _apart(found)
-        return [Hit(start, -end, cue) for _, end, start, cue in found]
+                if negator >= 0:
+                    start = negator
+            found.append((first, -end, rank, start, row))
 
     def _matches(self, words: list[str], first: int, phrase: list[str]) -> bool:
-        if first < 0 or first + len(phrase) >= len(words):
+        if first < 0 or first + len(phrase) > len(words):
             return False
         return all(
             word == wanted
@@ -219,7 +225,7 @@ class Scanner:
             word = words[i]
             if word in self._negators:
                 return i
-            if word in (_END, _ASKS):
+            if word in self._stops:
                 return -1
         return -1
 
@@ -230,31 +236,62 @@ class Scanner:
         pieces, origin = [], []
         # Whatever becomes of a character or an entity, it becomes of it alone.
         for piece in _pieces(text):
-            plain = self._plain(piece.group())
+            plain = self.plain(piece.group())
             pieces.append(plain)
             origin += [piece.span()] * len(plain)
         joined = "".join(pieces)
         return [(origin[m.start()][0], origin[m.end() - 1][1]) for m in re.finditer(r"\S+", joined)]
 
 
-def _row(cue: Cue, place: int) -> _Row:
-    words = cue.words
-    steps = [step for step in (1, -1) if 0 <= place + step < len(words) and words[place + step] != NUMBER]
-    step = steps[0] if steps else 0
-    return _Row(step, words[place + step] if steps else "", place, list(words), NUMBER in words, cue)
+def link_and_question(text: str) -> tuple[bool, bool]:
+    """Whether it holds a link, and a question mark outside of links."""
+    link = "://" in text
+    if link:
+        text = _LINK.sub(" ", text)
+    return link, "?" in text or "？" in text
+
+
+def _filed(cues: Sequence[Cue], common: frozenset[str]) -> dict[str | tuple[str, str], list[Row]]:
+    """The cues, each under two words of it that follow each other; under one where there are no two, for a
+    number may be any word."""
+    shared = Counter(word for cue in cues for word in cue.words)
+    filed: dict[str | tuple[str, str], list[Row]] = {}
+
+    def place(words: Sequence[str]) -> int:
+        return words.index(min(words, key=lambda w: (w == NUMBER, w in common, shared[w], -len(w))))
+
+    for number, cue in enumerate(cues):
+        words = cue.words
+        under: dict[str | tuple[str, str], int] = {words[place(words)]: place(words)}
+        pairs = [pair for pair in pairwise(words) if NUMBER not in pair]
+        if pairs:
+            pair = min(
+                pairs, key=lambda pair: (sum(w in common for w in pair), shared[pair[0]] + shared[pair[1]])
+            )
+            under = {pair: list(pairwise(words)).index(pair)}
+        # Before a phrase with any number the one that names it: "1st time" is none of "# time".
+        rank = (place(words), NUMBER in words, number)
+        for key, offset in under.items():
+            row = Row(offset, list(words), NUMBER in words, rank, number, cue)
+            filed.setdefault(key, []).append(row)
+    return filed
 
 
 def _pieces(text: str) -> Iterator[re.Match[str]]:
     return re.finditer(rf"{_ENTITY.pattern}|.", text, re.DOTALL)
 
 
-def _apart(found: list[tuple[int, int, int, Cue]]) -> list[Hit]:
-    hits, taken = [], 0
-    for first, end, start, cue in found:
-        if first >= taken:
-            taken = -end
-            hits.append(Hit(start, taken, cue))
-    return hits
+def apart(found: list[Match]) -> list[Match]:
+    """Those that stay of some matches in one text, from left to right."""
+    if len(found) < 2:
+        return found
+    found.sort(key=itemgetter(0, 1, 2))
+    left, taken = [], 0
+    for match in found:
+        if match[0] >= taken:
+            taken = -match[1]
+            left.append(match)
+    return left
 
 
 def _foreign(folds: bool) -> dict[int, str]:

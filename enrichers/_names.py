@@ -91,6 +91,7 @@ class Names:
                 claims.setdefault(pattern, []).append(claim)
             for handle in entity.handles:
                 self._handles.setdefault(plain(handle), []).append(number)
+        self.patterns = tuple(claims)
         self._claims = [tuple(some) for some in claims.values()]
         # The other implementations are no faster here, and take 2 to 20 times the memory.
         self._search = AhoCorasick(

@@ -40,13 +40,14 @@ ALPHA = 15  # the compound is x / sqrt(x² + alpha)
 
 # Stands for the words before the first and after the last. No word holds a line feed, so it is never
 # mistaken for one; being in ``_opaque`` it also ends a window as the beginning of a text does.
-_EDGE = "\n"
-_HEAD, _TAIL = [_EDGE] * 3, [_EDGE] * 2
+EDGE = "\n"
+_HEAD, _TAIL = [EDGE] * 3, [EDGE] * 2
 # Why a valence changes.
 NEGATION, BOOSTER, CAPITALS, NEVER_SO, PHRASE = "negation", "booster", "capitals", "never so", "phrase"
 _SO = frozenset(("so", "this"))
 _OR = frozenset(("or", "nor"))
 _AT_VERY = frozenset(("at", "very"))
+_OTHERS = frozenset(("never", "without", "doubt", "kind", "of", "but"))
 
 
 class Score(NamedTuple):
@@ -61,8 +62,8 @@ class Score(NamedTuple):
     negative: float
 
 
-_NO_WORDS = Score(0.0, 0.0, 0.0, 0.0)
-_NO_VALENCE = Score(0.0, 0.0, 1.0, 0.0)
+NO_WORDS = Score(0.0, 0.0, 0.0, 0.0)
+NO_VALENCE = Score(0.0, 0.0, 1.0, 0.0)
 
 
 class Vader:
@@ -79,7 +80,7 @@ class Vader:
         self._phrases: Mapping[str, float] = SPECIAL_CASES
         # Words that may carry a valence, and words that change that of the words after them.
         self._scored = frozenset(self.lexicon) - frozenset(self._boosters)
-        self._opaque = frozenset(self.lexicon) | {_EDGE}
+        self._opaque = frozenset(self.lexicon) | {EDGE}
         self._modifiers = self._negations | frozenset(self._boosters) | _SO | {"no", "least"}
         # One telling word of each phrase: where none of them is in a text, no phrase is.
         phrases = (p.split(" ") for p in (*self._phrases, *self._boosters) if " " in p)
@@ -87,29 +88,49 @@ class Vader:
         # Only emoji of one character are ever found by vaderSentiment.
         self._emoji = _coarse_class(e for e in self.emojis if len(e) == 1)
 
+    @property
+    def scored(self) -> frozenset[str]:
+        """Words that may carry a valence."""
+        return self._scored
+
+    @property
+    def words_that_change(self) -> frozenset[str]:
+        """Words, in small letters, that may change the valence of another in a way of their own; beside them
+        does any with "n't" in it."""
+        phrases = frozenset(word for p in (*self._phrases, *self._boosters) for word in p.split(" "))
+        return self._modifiers | phrases | _OR | _AT_VERY | _OTHERS
+
+    @property
+    def words_that_count(self) -> frozenset[str]:
+        """Those and all words with a valence."""
+        return self._opaque | self.words_that_change
+
     def score(self, text: str, look: Look | None = None) -> Score:
         """The four scores of one text; never raises for a str. Time is linear in its length.
 
         ``look`` makes the window through which a text with valences is seen: one that takes notes, say.
         """
-        if not text.isascii():
-            text = self._emoji.sub(self._spell, text)
+        text = self.spelt(text)
         punctuation = string.punctuation
         # Two characters or fewer inside the punctuation: taken for an emoticon, and left whole.
         tokens = [s if len(s := t.strip(punctuation)) > 2 else t for t in text.split()]
         if not tokens:
-            return _NO_WORDS
+            return NO_WORDS
         joined = " ".join(tokens).lower()
         words = joined.split(" ")
         scored = self._scored
         hits = [i for i, word in enumerate(words, 3) if word in scored]
         if not hits:
-            return _NO_VALENCE
+            return NO_VALENCE
         window = (look or Window)(self, tokens, words, joined)
         valences = window.valences(hits)
         if "but" in joined and "but" in words:
             valences = window.contrasted(valences, words.index("but") + 3)
-        return window.summed(valences, len(words), _emphasis(text))
+        return window.summed(valences, len(words), emphasis_of(text))
+
+    def spelt(self, text: str) -> str:
+        """The text with words for its emoji."""
+        return text if text.isascii() else self._emoji.sub(self._spell, text)
 
     def _spell(self, match: re.Match[str]) -> str:
         """The words of an emoji. The next character follows without a space, as vaderSentiment has it."""
@@ -138,7 +159,7 @@ class Window:
         self._phrased = not vader._telling.isdisjoint(words)
         # A word of any spelling with n't negates, so the set of modifiers cannot rule one out.
         self._contracted = "n't" in joined
-        self._mixed: bool | None = None
+        self.mixed: bool | None = None
 
     def valences(self, hits: list[int]) -> dict[int, float]:
         """The valence of each hit by its position, in order."""
@@ -163,11 +184,11 @@ class Window:
 
     def contrasted(self, valences: dict[int, float], but: int) -> dict[int, float]:
         """The valences of a text with a "but" at that place."""
-        return _contrast(valences, but)
+        return contrast(valences, but)
 
     def summed(self, valences: dict[int, float], words: int, emphasis: float) -> Score:
         """The scores of a text of so many words."""
-        return _summed(list(valences.values()), words, emphasis)
+        return summed(list(valences.values()), words, emphasis)
 
     def _modified(self, i: int, valence: float, one: str, two: str, three: str) -> float:
         """The valence of the word at ``i`` after the three words before it, the nearest first."""
@@ -226,9 +247,9 @@ class Window:
         """Whether the word is in capitals while some other word of the text is not."""
         if not self._tokens[i - 3].isupper():
             return False
-        if self._mixed is None:
-            self._mixed = not all(token.isupper() for token in self._tokens)
-        return self._mixed
+        if self.mixed is None:
+            self.mixed = not all(token.isupper() for token in self._tokens)
+        return self.mixed
 
     def _in_phrase(self, i: int, valence: float) -> float:
         """The valence of the first phrase around ``i``, a later one after ``i`` going before it."""
@@ -264,7 +285,7 @@ def _coarse_class(characters: Iterable[str]) -> re.Pattern[str]:
     return re.compile("[" + "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in ranges) + "]")
 
 
-def _contrast(valences: dict[int, float], but: int) -> dict[int, float]:
+def contrast(valences: dict[int, float], but: int) -> dict[int, float]:
     """The valences after "but" weigh more, those before it less.
 
     vaderSentiment walks its list and looks each value up by value, so it adjusts the first place that
@@ -286,7 +307,10 @@ def _contrast(valences: dict[int, float], but: int) -> dict[int, float]:
     return adjusted
 
 
-def _emphasis(text: str) -> float:
+def emphasis_of(text: str) -> float:
+    """What the exclamation and question marks of a text add to its sum."""
+    if "!" not in text and "?" not in text:
+        return 0.0
     exclamations = min(text.count("!"), 4) * _EXCLAMATION
     questions = text.count("?")
     if questions < 2:
@@ -294,7 +318,7 @@ def _emphasis(text: str) -> float:
     return exclamations + (questions * _QUESTION if questions <= 3 else _QUESTIONS)
 
 
-def _summed(valences: list[float], words: int, emphasis: float) -> Score:
+def summed(valences: list[float], words: int, emphasis: float) -> Score:
     """The scores of a text of so many words, some of them with a valence."""
     total = sum(valences)
     if total > 0:

@@ -12,10 +12,12 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta, Struct
 
-from enrichers._complaint_rules import Shape, Verdict, shares, weigh
-from enrichers._complaint_scan import LANGUAGES, Hit, Scanner, table_of
+from enrichers._complaint_batch import BatchScanner
+from enrichers._complaint_rules import Shape, Verdict, concluded, shares, weigh
+from enrichers._complaint_scan import LANGUAGES, Hit, Scanner, link_and_question, table_of
 from pipeline.core.event import Complaint, Language, Sentiment
 from pipeline.core.post import Post
+from pipeline.core.reading import reading_of
 
 REVISION = 1
 """Goes up with every change here, in the rules, the scan or the words that may change a result."""
@@ -77,13 +79,28 @@ class ComplaintEnricher:
         self._threshold = settings.threshold
         self.version = f"rules+{REVISION}" + ("" if settings == SETTINGS() else f".{settings.threshold}")
         self._scanners = {code: Scanner(table_of(code)) for code in LANGUAGES}
+        english = self._scanners["en"]
         for code in _UNKNOWN:
-            self._scanners[code] = self._scanners["en"]
+            self._scanners[code] = english
+        # The other languages' posts are too few in most batches to be worth it.
+        self._batches = english, BatchScanner(english)
 
     def enrich(self, columns: Mapping[str, Sequence[Any]]) -> list[Complaint | None]:
         """One Complaint a post; None for our own posts and for languages without a table of words."""
-        rows = zip(columns["post"], columns["language"], columns["sentiment"], strict=True)
-        return [self.judge(post, language, sentiment) for post, language, sentiment in rows]
+        batched, scanner = self._batches
+        rows = zip(
+            columns["post"],
+            columns["language"],
+            columns["sentiment"],
+            scanner.opinions(reading_of(columns)),
+            strict=True,
+        )
+        return [
+            self._complaint(concluded(opinion, _shape(post, sentiment)))
+            if opinion and "\n" not in post.text and self._scanner(post, language) is batched
+            else self.judge(post, language, sentiment)
+            for post, language, sentiment, opinion in rows
+        ]
 
     def judge(self, post: Post, language: Language | None, sentiment: Sentiment | None) -> Complaint | None:
         """The judgement of one post in time linear in its text; None as for `enrich`.
@@ -94,7 +111,9 @@ class ComplaintEnricher:
         scanner = self._scanner(post, language)
         if scanner is None:
             return None
-        verdict, _ = _judged(scanner, post, sentiment)
+        return self._complaint(_judged(scanner, post, sentiment)[0])
+
+    def _complaint(self, verdict: Verdict) -> Complaint:
         is_complaint = verdict.probability >= self._threshold
         return Complaint(
             verdict.probability, is_complaint, verdict.category if is_complaint else "", verdict.urgency
@@ -113,7 +132,7 @@ class ComplaintEnricher:
             self._threshold,
             verdict.category,
             verdict.urgency,
-            tuple(verdict.parts),
+            verdict.parts,
             _found(scanner, post.text, hits, verdict),
         )
 
@@ -124,17 +143,21 @@ class ComplaintEnricher:
 
 
 def _judged(scanner: Scanner, post: Post, sentiment: Sentiment | None) -> tuple[Verdict, list[Hit]]:
-    text = scanner.read(post.text)
-    hits = scanner.hits(text.words)
-    shape = Shape(
+    hits = scanner.hits(scanner.read(post.text).words)
+    return weigh([hit.cue for hit in hits], _shape(post, sentiment)), hits
+
+
+def _shape(post: Post, sentiment: Sentiment | None) -> Shape:
+    text = post.text
+    link, asks = link_and_question(text)
+    return Shape(
         sentiment.compound if sentiment else 0.0,
-        post.text.startswith("@") or " @" in post.text,
-        text.asks,
-        text.link,
+        text.startswith("@") or " @" in text,
+        asks,
+        link,
         post.kind == "article",
         _stars(post) if post.metrics else 0,
     )
-    return weigh([hit.cue for hit in hits], shape), hits
 
 
 def _stars(post: Post) -> int:

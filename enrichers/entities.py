@@ -17,9 +17,11 @@ from typing import Annotated, Any, ClassVar
 from msgspec import Meta, Struct
 
 from enrichers._names import Names, Span
+from enrichers._names_batch import NameWatch
 from pipeline.core.brands import NO_BRANDS, BrandEntity, Brands, digest_form, read_brands
 from pipeline.core.event import Entity
 from pipeline.core.post import Post
+from pipeline.core.reading import reading_of
 
 REVISION = 1
 """Goes up with every change here, in ``_names`` or in ``pipeline.core.folding`` that may change a result."""
@@ -50,17 +52,28 @@ class EntitiesEnricher:
     def __init__(self, brands: Brands) -> None:
         self._entities = brands.entities
         self._names = Names(brands) if brands.entities else None
+        self._watch = NameWatch(self._names.patterns if self._names else ())
         self.version = _version(brands)
 
     def enrich(self, columns: Mapping[str, Sequence[Any]]) -> list[tuple[Entity, ...]]:
         """The entities of each post in the order of the text, at most ``MOST`` a post."""
         if self._names is None:
             return [()] * len(columns["post"])
-        return [self._found(post, self._names) for post in columns["post"]]
+        suspects = self._watch.suspects(reading_of(columns))
+        return [
+            self._found(post, self._names, i in suspects)
+            if i in suspects or post.mentions or post.hashtags
+            else ()
+            for i, post in enumerate(columns["post"])
+        ]
 
-    def _found(self, post: Post, names: Names) -> tuple[Entity, ...]:
+    def judge(self, post: Post) -> tuple[Entity, ...]:
+        """The entities of one post, as `enrich` finds them."""
+        return self._found(post, self._names, suspect=True) if self._names else ()
+
+    def _found(self, post: Post, names: Names, suspect: bool) -> tuple[Entity, ...]:
         text = post.text
-        spans = names.find(text, post.source, post.mentions)
+        spans = names.find(text, post.source, post.mentions) if suspect else []
         if not (spans or post.mentions or post.hashtags):
             return ()
         found = [

@@ -56,6 +56,9 @@ _NO_LETTER = re.compile(
     + "".join(chr(plane << 16 | last) for plane in range(1, 17) for last in (0xFFFE, 0xFFFF))
     + "]+"
 )
+_BETWEEN = "\f"
+"""White space that stands between texts, being in hardly any."""
+
 # CLD2 needs no more to be as sure as it gets, and the cost of a text stays bounded.
 _ENOUGH = 4000
 
@@ -85,15 +88,21 @@ class LanguageEnricher:
 
     def enrich(self, columns: Mapping[str, Sequence[Any]]) -> list[Language]:
         """One Language a post: confidence 1 where the platform says it, else see `detected`."""
-        return [self._language(post) for post in columns["post"]]
+        posts: Sequence[Post] = columns["post"]
+        found = [
+            platform_language(post.lang) if self._trust_platform and post.lang else None for post in posts
+        ]
+        read = iter(
+            map(
+                _detected,
+                _all_without_names([p.text for p, said in zip(posts, found, strict=True) if not said]),
+            )
+        )
+        return [said or next(read) for said in found]
 
     def decided_by(self, post: Post) -> Literal["platform", "text"]:
         """Whose word the language of the post is."""
         return "platform" if self._trust_platform and platform_language(post.lang) else "text"
-
-    def _language(self, post: Post) -> Language:
-        said = platform_language(post.lang) if self._trust_platform else None
-        return said or detected(post.text)
 
 
 @lru_cache(1024)
@@ -109,15 +118,36 @@ def detected(text: str) -> Language:
     ``confidence`` is the share of the text's bytes in that language, so a text in two languages has
     less; it is no calibrated probability. Only the first 4,000 characters count.
     """
-    clean = _without_names(text[:_ENOUGH])
+    return _detected(_without_names(text[:_ENOUGH]))
+
+
+def _detected(clean: str) -> Language:
+    """The language of a text without names."""
     if clean.isspace() or not clean:
         return UNDETERMINED
     reliable, _, guesses = pycld2.detect(clean)
     _, tag, percent, _ = guesses[0]
+    return _guess(tag, percent) if reliable else UNDETERMINED
+
+
+@lru_cache(1 << 14)
+def _guess(tag: str, percent: int) -> Language:
+    """One object for all posts of which CLD2 says the same."""
     code = _primary(tag)
-    if not reliable or not code:
-        return UNDETERMINED
-    return Language(code, percent / 100)
+    return Language(code, percent / 100) if code else UNDETERMINED
+
+
+def _all_without_names(texts: list[str]) -> list[str]:
+    """Each text as `_without_names` leaves it: those in ASCII as one, for a call costs more than a search."""
+    texts = [text[:_ENOUGH] for text in texts]
+    plain = [text for text in texts if text.isascii() and _BETWEEN not in text]
+    # White space ends links and names, so that none of them reaches from one text into the next.
+    joined = _TAG.sub(" ", _LINK.sub(" ", _BETWEEN.join(plain)))
+    cleaned = iter(joined.split(_BETWEEN))
+    return [
+        _without_controls(next(cleaned)) if text.isascii() and _BETWEEN not in text else _without_names(text)
+        for text in texts
+    ]
 
 
 def _without_names(text: str) -> str:
@@ -129,6 +159,10 @@ def _without_names(text: str) -> str:
         return _TAG.sub(" ", _NO_LETTER.sub(" ", text))
     if "@" in text or "#" in text:
         text = _TAG.sub(" ", text)
+    return _without_controls(text)
+
+
+def _without_controls(text: str) -> str:
     return text if text.isprintable() else _CONTROL.sub(" ", text)
 
 

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct, structs
 from enrichers._regex import compile_search
 from pipeline.core.errors import ConfigError
 from pipeline.core.event import Route
-from pipeline.core.routing import Router
+from pipeline.core.routing import Router, Routes
 from pipeline.core.routing_file import read_routing
 
 NO_RULES = "none"
@@ -60,9 +60,16 @@ class RouteEnricher:
         if self.router is None:
             return [()] * len(columns["post"])
         found = self.router.route_all(columns)
-        for i, routes in enumerate(found):
-            if routes and "observed" in self.requires:
-                found[i] = tuple(self._due(route, columns["observed"][i]) for route in routes)
+        if "observed" not in self.requires:
+            return found
+        due: dict[tuple[Routes, datetime], Routes] = {}
+        for i, (routes, observed) in enumerate(zip(found, columns["observed"], strict=True)):
+            if routes:
+                # Few pairs are different where posts were taken in together.
+                known = due.get((routes, observed))
+                if known is None:
+                    known = due[routes, observed] = tuple(self._due(route, observed) for route in routes)
+                found[i] = known
         return found
 
     def _due(self, route: Route, observed: datetime) -> Route:

@@ -16,10 +16,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from enrichers._typed import Typist
-from enrichers._vader import Vader
+from enrichers._vader import NO_VALENCE, Score, Vader
+from enrichers._vader_batch import BatchVader
 from enrichers._vader_trace import Trace, trace
 from pipeline.core.event import Language, Sentiment
 from pipeline.core.post import Post
+from pipeline.core.reading import Reading, Vocabulary, reading_of
 
 REVISION = 1
 """Goes up with every change here, in ``_typed`` or in ``_vader`` that may change a result."""
@@ -30,6 +32,10 @@ NEGATIVE = -0.05
 
 SILENT = Sentiment(compound=0.0, label="neutral", positive=0.0, neutral=1.0, negative=0.0)
 """Of a text without words. VADER gives shares of 0, 0, 0; ours sum to 1, and nothing said is neutral."""
+
+_FLAT = Sentiment(compound=0.0, label="neutral", positive=0.0, neutral=1.0, negative=0.0)
+_SPACE = "\u205f"
+"""The one kind of white space that ``_typed`` takes for a picture: it may join what it should part."""
 
 
 class SETTINGS(Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,12 +66,24 @@ class SentimentEnricher:
         self._languages = frozenset(settings.languages)
         self._vader = Vader()
         self._typist = Typist(self._vader.emojis) if settings.normalise else None
+        self._batches = BatchVader(self._vader, self._typed)
+        self._typed_batches = BatchVader(self._vader, str)
+        self._typed_words = Vocabulary()
 
     def enrich(self, columns: Mapping[str, Sequence[Any]]) -> list[Sentiment | None]:
         """One Sentiment a post, None where its language is not scored."""
+        texts = [post.text for post in columns["post"]]
+        scores = self._batches.scores(reading_of(columns), texts)
+        left = [i for i, text in enumerate(texts) if scores[i] is None or _SPACE in text]
+        if left:
+            # Typed out, most of these are as plain as the others.
+            typed = [self._vader.spelt(self._typed(texts[i])) for i in left]
+            again = self._typed_batches.scores(Reading(typed, self._typed_words), typed)
+            for i, text, score in zip(left, typed, again, strict=True):
+                scores[i] = score or self._vader.score(text)
         return [
-            self.judge(post.text) if self._scores(language) else None
-            for post, language in zip(columns["post"], columns["language"], strict=True)
+            _labelled(score) if score and self._scores(language) else None
+            for score, language in zip(scores, columns["language"], strict=True)
         ]
 
     def _scores(self, language: Language | None) -> bool:
@@ -76,12 +94,7 @@ class SentimentEnricher:
 
         ``compound`` is rounded to 4 places; the shares to 3, so that they sum to 1 within 0.002.
         """
-        compound, positive, neutral, negative = self._vader.score(self._typed(text))
-        if not (positive or neutral or negative):
-            return SILENT
-        label = "positive" if compound >= POSITIVE else "negative" if compound <= NEGATIVE else "neutral"
-        # VADER says -0.0 of a share that is none; adding 0.0 takes the sign off and changes nothing else.
-        return Sentiment(compound + 0.0, label, positive + 0.0, neutral + 0.0, negative + 0.0)
+        return _labelled(self._vader.score(self._typed(text)))
 
     def explain(self, post: Post, language: Language | None) -> Trace | None:
         """The words that moved the sentiment of a post, and how; None where `enrich` gives none."""
@@ -96,6 +109,17 @@ class SentimentEnricher:
 
     def _typed(self, text: str) -> str:
         return self._typist.typed(text) if self._typist else text
+
+
+def _labelled(score: Score) -> Sentiment:
+    if score is NO_VALENCE:
+        return _FLAT
+    compound, positive, neutral, negative = score
+    if not (positive or neutral or negative):
+        return SILENT
+    label = "positive" if compound >= POSITIVE else "negative" if compound <= NEGATIVE else "neutral"
+    # VADER says -0.0 of a share that is none; adding 0.0 takes the sign off and changes nothing else.
+    return Sentiment(compound + 0.0, label, positive + 0.0, neutral + 0.0, negative + 0.0)
 
 
 def _version(settings: SETTINGS) -> str:

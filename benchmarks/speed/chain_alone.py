@@ -14,6 +14,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from pipeline.app import garbage
 from pipeline.app.registry import build_chain
 from pipeline.core.configuration import read_settings
 from pipeline.core.event import Event
@@ -28,6 +29,7 @@ def main() -> None:
     posts = [decode_post(line) for line in Path(sys.argv[1]).read_bytes().splitlines()]
     if "--language" in sys.argv:
         posts = [_told(event) for event in _events(chain, posts, batch)]
+    garbage.settle()  # as the command and the worker do
     print("ready", flush=True)
     for _ in sys.stdin:
         print(f"done {len(_events(chain, posts, batch))}", flush=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from pipeline.app import health
+from pipeline.app import garbage, health
 from pipeline.app.authors import stage as author_stage
 from pipeline.app.authors.marks import AuthorMarks
 from pipeline.app.authors.memory import AuthorMemory
@@ -127,6 +127,7 @@ def _prepared(site: Site, queues: Sequence[str]) -> Topics:
 
 async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     chain = build_chain(site.settings, site.home)
+    garbage.settle()
     queues = queues_of(chain)
     if queues and await _unless(stop, site, _topics(site, queues)) is None:
         return

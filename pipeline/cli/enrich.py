@@ -50,11 +50,13 @@ def run(args: argparse.Namespace) -> int:
     Raises ConfigError for settings and files that cannot be used, FatalError on a damaged archive.
     """
     from connectors._lines import LineReader
+    from pipeline.app import garbage
     from pipeline.app.configuration import home_for, settings_for
     from pipeline.app.registry import build_chain
 
     settings = settings_for(args)
     chain = build_chain(settings, home_for(args))
+    garbage.settle()
     prefix = settings.elasticsearch.prefix
     reader = LineReader(args.file)
     rejected = 0

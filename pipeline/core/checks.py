@@ -62,7 +62,7 @@ class Layout:
 
     def once(self, name: object, work: Callable[[Row], Any]) -> Callable[[Row], Any]:
         """``work``, done at most once a row for all that give it this name. It must not return None."""
-        at = -1 - self._results.setdefault(name, len(self._results))
+        at = self.place(name)
 
         def result(row: Row) -> Any:
             found = row[at]
@@ -71,6 +71,10 @@ class Layout:
             return found
 
         return result
+
+    def place(self, name: object) -> int:
+        """Where in a row the result of that name stands; None stands there until it was worked out."""
+        return -1 - self._results.setdefault(name, len(self._results))
 
     def row(self, values: Iterable[Any]) -> Row:
         """The row of one post: its values of ``columns``, in their order, and room for results."""

@@ -34,11 +34,18 @@ from pipeline.core.event_fields import (
 )
 from pipeline.core.field_checks import Regex, Sight, field_check
 from pipeline.core.schema import suggestion
+from pipeline.core.signs import Signs, SignWatch
 from pipeline.core.week import Week, week_of
 from pipeline.core.wording import Wording, wording_of
 
 OBSERVED = "observed"
 """The column of the times at which the log took posts in."""
+
+TEXT = "text"
+"""The path of the field that has signs."""
+
+SIGNS = "signs"
+"""The name of the result that is a row's signs."""
 
 _ELEMENT_COST = 5
 _WEEK_COST = 2
@@ -70,6 +77,7 @@ class Conditions:
         self._regex = regex
         self._layout = layout
         self._zone = zone
+        self.watch = SignWatch()
         self._named: dict[str, Check] = {}
         self._under_way: list[str] = []
 
@@ -103,6 +111,18 @@ class Conditions:
                 ("words", field.path), lambda row: tuple(wording_of(text) for text in read(row))
             )
         return self._layout.once(("words", field.path), lambda row: (wording_of(read(row) or ""),))
+
+    def signs(self, field: Field) -> Callable[[Row], Signs] | None:
+        """A function from a row to the signs of the field's text; None for all fields but the post's text,
+        for which whole batches are looked through beforehand."""
+        if field.path != TEXT:
+            return None
+        words = self.words(field)
+        return self._layout.once(SIGNS, lambda row: self._signs(words(row)[0]))
+
+    def _signs(self, wording: Wording) -> Signs:
+        signs = self.watch.of_words(wording.words)
+        return signs | {""} if wording.run else signs
 
     def _of(self, node: Node, text: str, within: Element | None) -> Check:
         match node:
@@ -202,7 +222,7 @@ class Conditions:
             _unknown(name, others or [])
         column = self._layout.column(field.column)
         words: Any = self.words(field) if field.kind == "text" else None
-        return Sight(field, read_field(field, column), words, field.many)
+        return Sight(field, read_field(field, column), words, field.many, self.signs(field), self.watch.add)
 
 
 class _PlacedError(ConfigError):

@@ -2,6 +2,9 @@
 
 Owns the form of events and their reading and writing. Every later step, the index, the queues and
 every export see this and only this.
+
+None of these structs can be part of a circle, so the garbage collector need not look at them (``gc=False``):
+it would walk through all events of a batch again and again.
 """
 
 from __future__ import annotations
@@ -17,14 +20,14 @@ from pipeline.core.post import SCHEMA, Post, Time
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
-class Language(Struct, frozen=True):
+class Language(Struct, gc=False, frozen=True):
     """``code`` is BCP 47, or ``und`` where none could be told. ``confidence`` is 0 to 1."""
 
     code: str
     confidence: Share
 
 
-class Sentiment(Struct, frozen=True, omit_defaults=True):
+class Sentiment(Struct, gc=False, frozen=True, omit_defaults=True):
     """``compound`` runs from -1 to 1; positive, neutral and negative are shares that sum to 1.
 
     ``label`` is positive, neutral or negative. ``probability`` is that of the label, where a
@@ -39,7 +42,7 @@ class Sentiment(Struct, frozen=True, omit_defaults=True):
     probability: Share | None = None
 
 
-class Entity(Struct, frozen=True, omit_defaults=True):
+class Entity(Struct, gc=False, frozen=True, omit_defaults=True):
     """A name found in the text: ``start`` and ``end`` count characters of the original text.
 
     Both are 0 where not the text but the platform's own list of mentions or tags names the entity.
@@ -56,7 +59,7 @@ class Entity(Struct, frozen=True, omit_defaults=True):
     sentiment: float | None = None
 
 
-class Complaint(Struct, frozen=True, omit_defaults=True):
+class Complaint(Struct, gc=False, frozen=True, omit_defaults=True):
     """Whether the author complains, about what, and how urgent it is. All shares are 0 to 1."""
 
     probability: Share
@@ -65,21 +68,21 @@ class Complaint(Struct, frozen=True, omit_defaults=True):
     urgency: Share = 0.0
 
 
-class Intent(Struct, frozen=True):
+class Intent(Struct, gc=False, frozen=True):
     """What the author wants done."""
 
     name: str
     probability: Share
 
 
-class Noise(Struct, frozen=True, omit_defaults=True):
+class Noise(Struct, gc=False, frozen=True, omit_defaults=True):
     """``spam`` is a probability; posts of one ``signature`` are near copies of each other."""
 
     spam: Share = 0.0
     signature: str = ""
 
 
-class Contact(Struct, frozen=True):
+class Contact(Struct, gc=False, frozen=True):
     """An e-mail address, telephone number or customer number that a post shows, as a key that says nothing.
 
     ``kind`` is email, phone or number; ``place`` is text, bio or header (of a mail). ``key`` is the
@@ -93,7 +96,7 @@ class Contact(Struct, frozen=True):
     key: str
 
 
-class CustomerLink(Struct, frozen=True, omit_defaults=True):
+class CustomerLink(Struct, gc=False, frozen=True, omit_defaults=True):
     """The customer whom the author is taken to be, how surely (0 to 1), and why.
 
     ``evidence`` holds short phrases such as "handle" or "email in text". ``segment`` and ``value`` (what
@@ -107,7 +110,7 @@ class CustomerLink(Struct, frozen=True, omit_defaults=True):
     value: float | None = None
 
 
-class Route(Struct, frozen=True, omit_defaults=True):
+class Route(Struct, gc=False, frozen=True, omit_defaults=True):
     """The queue a rule chose, and the priority there; 1 is the most pressing.
 
     ``due_at`` is when the first response is due, None where the queue promises none.
@@ -119,7 +122,7 @@ class Route(Struct, frozen=True, omit_defaults=True):
     due_at: Time | None = None
 
 
-class Event(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Event(Struct, gc=False, frozen=True, omit_defaults=True, kw_only=True):
     """The current state of one post. ``version`` and ``index`` follow the rules of the modules so named."""
 
     post: Post

@@ -20,6 +20,7 @@ from pipeline.core.condition_text import Test, Value
 from pipeline.core.errors import ConfigError
 from pipeline.core.event_fields import Field
 from pipeline.core.schema import bare, expected, suggestion
+from pipeline.core.signs import Signs
 from pipeline.core.wording import Phrase, Wording, phrase_of
 
 Regex = Callable[[str], Callable[[str], bool]]
@@ -33,13 +34,16 @@ _SHOWN = 60
 class Sight(Struct, frozen=True):
     """A field as a condition sees it: of the whole post, or of one element of a list.
 
-    ``read`` gives its value, or its values where ``many``; ``words`` the wording of each.
+    ``read`` gives its value, or its values where ``many``; ``words`` the wording of each. ``signs``, where
+    there are any, tell of the one value which phrases cannot be in it, once they were handed to ``watch``.
     """
 
     field: Field
     read: Callable[[Any], Any]
     words: Callable[[Any], tuple[Wording, ...]]
     many: bool
+    signs: Callable[[Any], Signs] | None = None
+    watch: Callable[[tuple[Phrase, ...]], None] | None = None
 
 
 def field_check(test: Test, sight: Sight, regex: Regex, zone: ZoneInfo | None) -> Check:
@@ -94,21 +98,46 @@ def _all_of(test: Test, sight: Sight, _: Regex, zone: ZoneInfo | None) -> _Made:
 
 def _contains_any(test: Test, sight: Sight, _: Regex, __: ZoneInfo | None) -> _Made:
     phrases, words = _phrases(test, sight), sight.words
-    keys = frozenset(Key(sight.field.path, phrase.key, is_word=True) for phrase in phrases)
-    options = (keys,) if all(phrase.key for phrase in phrases) else ()
+    keys = frozenset(_key(phrase, sight) for phrase in phrases)
+    options = (keys,) if all(key.value for key in keys) else ()
+    if sight.signs:
+        return _any_signed(phrases, sight.signs, words), options, _WORDS
     return (lambda row: any(one.is_in(text) for text in words(row) for one in phrases)), options, _WORDS
+
+
+def _any_signed(
+    phrases: tuple[Phrase, ...],
+    signs: Callable[[Any], Signs],
+    words: Callable[[Any], tuple[Wording, ...]],
+) -> Holds:
+    """Whether one of the phrases is there: as a rule the signs tell, and the text is not cut into words."""
+    decisive = frozenset(phrase.sign for phrase in phrases if phrase.alone)
+    longer = [(phrase.sign, phrase) for phrase in phrases if not phrase.alone]
+
+    def holds(row: Any) -> bool:
+        seen = signs(row)
+        if not seen:
+            return False
+        if not decisive.isdisjoint(seen):
+            return True
+        return any(phrase.is_in(words(row)[0]) for sign, phrase in longer if sign in seen)
+
+    return holds
 
 
 def _contains_all(test: Test, sight: Sight, _: Regex, __: ZoneInfo | None) -> _Made:
     phrases, words = _phrases(test, sight), sight.words
-    options = tuple(
-        frozenset((Key(sight.field.path, phrase.key, is_word=True),)) for phrase in phrases if phrase.key
-    )
+    keys = [_key(phrase, sight) for phrase in phrases]
+    options = tuple(frozenset((key,)) for key in keys if key.value)
     return (
         (lambda row: all(any(one.is_in(text) for text in words(row)) for one in phrases)),
         options,
         _WORDS,
     )
+
+
+def _key(phrase: Phrase, sight: Sight) -> Key:
+    return Key(sight.field.path, phrase.sign if sight.signs else phrase.key, is_word=True)
 
 
 def _matches(test: Test, sight: Sight, regex: Regex, _: ZoneInfo | None) -> _Made:
@@ -150,7 +179,10 @@ def _phrases(test: Test, sight: Sight) -> tuple[Phrase, ...]:
     wrong = next((value for value in test.values if not isinstance(value, str)), None)
     if wrong is not None:
         raise ConfigError(f"words to look for stand in quotes, got {_literal(wrong)}")
-    return tuple(phrase_of(str(value)) for value in test.values)
+    phrases = tuple(phrase_of(str(value)) for value in test.values)
+    if sight.watch and sight.signs:
+        sight.watch(phrases)
+    return phrases
 
 
 def _only_texts(test: Test, sight: Sight) -> None:

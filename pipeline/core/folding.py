@@ -15,7 +15,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from functools import lru_cache
 from itertools import combinations, pairwise
@@ -114,7 +114,7 @@ class Folded:
     stand other readings of parts of it: the words of a tag, Korean nouns without their particles.
     """
 
-    __slots__ = ("_outs", "_pieces", "length", "text", "words")
+    __slots__ = ("_outs", "_partings", "_pieces", "length", "text", "words")
 
     def __init__(self, text: str, words: str, pieces: list[Piece]) -> None:
         """``pieces``, in order: a place here, where it begins in the original, and where that piece ends if
@@ -124,6 +124,7 @@ class Folded:
         self.length = len(text)
         self._pieces = pieces
         self._outs: list[int] = []
+        self._partings: list[int] = []
 
     def begin(self, place: int) -> int | None:
         """Where in the original the character at ``place`` begins; None inside of one there."""
@@ -166,7 +167,9 @@ class Folded:
         """The place without the partings before it, and the number of the piece that it is in."""
         if not self._outs:
             self._outs = [piece[0] for piece in self._pieces]
-        place -= self.text.count(PARTING, 0, place)
+            if PARTING in self.text:
+                self._partings = [i for i, sign in enumerate(self.text) if sign == PARTING]
+        place -= bisect_left(self._partings, place)
         return place, bisect_right(self._outs, place) - 1
 
 
@@ -382,7 +385,10 @@ def _parts(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, str]]:
     """Parts as `Folded.read_as` takes them; those that do not keep their length are left out."""
     parts = []
     for i, j in spans:
-        folded = _NO_WORD.sub(" ", fold(text[i:j]).text)
+        part = text[i:j]
+        # As below, for nearly all tags.
+        plain = part.isascii() and part.isalnum()
+        folded = part.lower() if plain else _NO_WORD.sub(" ", fold(part).text)
         if len(folded) == j - i:
             parts.append((i, folded))
     return parts

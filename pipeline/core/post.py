@@ -36,7 +36,7 @@ Count = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Time = Annotated[datetime, Meta(tz=True)]
 
 
-class Author(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Author(Struct, gc=False, frozen=True, omit_defaults=True, kw_only=True):
     """Who wrote a post, as the platform tells it. ``id`` is ``source:native_author_id``."""
 
     id: str = ""
@@ -53,7 +53,7 @@ NOBODY = Author()
 """The author of a deletion."""
 
 
-class Post(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Post(Struct, gc=False, frozen=True, omit_defaults=True, kw_only=True):
     """One version of one post. Times are aware and in UTC; an absent one is None.
 
     ``id`` is that of the first version where a platform gives each edit a new one. ``lang`` is the

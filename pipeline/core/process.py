@@ -19,6 +19,7 @@ from pipeline.core.event import Event
 from pipeline.core.index_name import index_of
 from pipeline.core.post import Post, stub
 from pipeline.core.protocols import Enricher
+from pipeline.core.reading import Columns, Vocabulary
 from pipeline.core.version import version_of
 
 Outcome = Event | RejectedError
@@ -36,12 +37,12 @@ class _Batch(Struct):
     """The live posts still under way: their places among all posts, and one list a column."""
 
     places: list[int]
-    columns: dict[str, list[Any]]
+    columns: Columns
 
     def keep(self, kept: Sequence[int]) -> None:
         """Leaves out all posts but those at these positions."""
         self.places = [self.places[i] for i in kept]
-        self.columns = {name: [column[i] for i in kept] for name, column in self.columns.items()}
+        self.columns = Columns({name: [column[i] for i in kept] for name, column in self.columns.items()})
 
 
 class _Stamp(Struct, frozen=True):
@@ -68,12 +69,13 @@ class _Stamp(Struct, frozen=True):
 
 
 class Chain:
-    """Enrichers in their order. Immutable; whether two threads may share one is up to its enrichers."""
+    """Enrichers in their order. It remembers words that it met: one thread at a time may use it."""
 
     def __init__(self, steps: Sequence[tuple[str, Enricher]]) -> None:
         """``steps`` are (name, enricher). ConfigError lists every column that is missing or made twice."""
         _check(steps)
         self._steps = tuple(steps)
+        self.vocabulary = Vocabulary()
 
     @property
     def versions(self) -> dict[str, str]:
@@ -116,7 +118,11 @@ class Chain:
             raise FatalError(f"{len(posts)} posts came with {len(observed)} times of observation")
         outcomes: list[Any] = [None] * len(posts)
         live = [i for i, post in enumerate(posts) if not post.deleted]
-        batch = _Batch(live, {"post": [posts[i] for i in live], "observed": [observed[i] for i in live]})
+        given: dict[str, list[Any]] = {
+            "post": [posts[i] for i in live],
+            "observed": [observed[i] for i in live],
+        }
+        batch = _Batch(live, Columns(given, self.vocabulary))
         for name, enricher in self._steps:
             batch.columns[enricher.assigns] = _run(name, enricher, batch, outcomes)
         operations = operations or [0] * len(posts)

@@ -64,6 +64,8 @@ class Enricher(Protocol):
     are fields of Event, but for ``observed``, the times at which the log took the posts in. The names
     may follow from the step's settings. ``version`` changes whenever the same input may give another result.
 
+    The words of the posts' texts are cut once for all steps: see `pipeline.core.reading.reading_of`.
+
     A step that assigns ``post`` gives each post anew for all steps behind it and for the event: with
     another ``direction``, say, but with the same id and times.
     """

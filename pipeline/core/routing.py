@@ -17,6 +17,8 @@ from msgspec import Struct
 from pipeline.core.checks import Check, Key, Layout, Row
 from pipeline.core.event import Event, Route
 from pipeline.core.post import Post
+from pipeline.core.reading import reading_of
+from pipeline.core.signs import Signs, SignWatch
 from pipeline.core.week import Week
 from pipeline.core.wording import Wording
 
@@ -75,11 +77,13 @@ class Way(Struct, frozen=True):
 
 
 class Seeing(Struct, frozen=True):
-    """How the values of a field, or the words of its texts, are taken from a row."""
+    """How the values of a field, or the words of its texts, are taken from a row. ``signs`` are words too,
+    beforehand known to matter."""
 
     values: Callable[[Row], Any]
     words: Callable[[Row], tuple[Wording, ...]]
     many: bool
+    signs: Callable[[Row], Signs] | None = None
 
 
 class Rules(Struct, frozen=True):
@@ -93,10 +97,13 @@ class Rules(Struct, frozen=True):
 
 
 class Router:
-    """The rules of one file, ready for posts. Immutable; one may be shared by threads."""
+    """The rules of one file, ready for posts. One thread at a time may route whole batches."""
 
-    def __init__(self, rules: Rules, layout: Layout, see: Callable[[str], Seeing]) -> None:
-        """``layout`` is that of the rules' checks, ``see`` gives the way to a field by its path."""
+    def __init__(
+        self, rules: Rules, layout: Layout, see: Callable[[str], Seeing], watch: SignWatch, signs: object
+    ) -> None:
+        """``layout`` is that of the rules' checks, ``see`` gives the way to a field by its path. ``watch``
+        knows the signs of texts, which stand in the rows under the name of ``signs``."""
         self.rules = rules.rules
         self.queues = rules.queues
         self.version = rules.version
@@ -106,6 +113,8 @@ class Router:
         self._holds = [rule.check.holds for rule in self.rules]
         self._routes = [rule.route for rule in self.rules]
         self._layout = layout
+        self._watch = watch
+        self._signs = layout.place(signs)
         self._room = layout.row(())
 
     @property
@@ -127,9 +136,13 @@ class Router:
 
     def route_all(self, columns: Mapping[str, Sequence[Any]]) -> list[Routes]:
         """The routes of each post of a batch; see `route`."""
-        room, route = self._room, self._route
+        room, at, found = self._room, self._signs, []
         rows = zip(*(columns[name] for name in self._layout.columns), strict=True)
-        return [route([*values, *room]) for values in rows]
+        for values, signs in zip(rows, self._watch.all_of(reading_of(columns)), strict=True):
+            row = [*values, *room]
+            row[at] = signs
+            found.append(self._route(row))
+        return found
 
     def _route(self, row: Row) -> Routes:
         if _is_exempt(row[0]):
@@ -180,10 +193,9 @@ def _is_exempt(post: Post) -> bool:
 
 
 class _Table(NamedTuple):
-    """The rules to ask by the values, or by the words, of one field."""
+    """The rules to ask by the values, or by the words, of one field; ``see`` takes these from a row."""
 
-    see: Seeing
-    is_word: bool
+    see: Callable[[Row], Any]
     rules: dict[Any, list[int]]
     vocabulary: frozenset[Any]
 
@@ -193,8 +205,14 @@ class _Index:
 
     def __init__(self, options: Sequence[Sequence[frozenset[Key]]], see: Callable[[str], Seeing]) -> None:
         common = Counter(key for sets in options for keys in sets for key in keys)
+        # A text with signs need not be cut into words.
+        signed = frozenset(by for by in {key.by for key in common if key.is_word} if see(by).signs)
+
+        def has_words(keys: frozenset[Key]) -> bool:
+            return any(key.is_word and key.by not in signed for key in keys)
+
         # Where one rule needs the words of texts anyhow, they cost the others nothing.
-        forced = any(sets and all(map(_has_words, sets)) for sets in options)
+        forced = any(sets and all(map(has_words, sets)) for sets in options)
         word_cost = 0 if forced else _WORD_COST
         self._always: list[int] = []
         tables: dict[tuple[str, bool], dict[Any, list[int]]] = {}
@@ -202,35 +220,50 @@ class _Index:
             if not sets:
                 self._always.append(number)
                 continue
-            for key in min(sets, key=lambda keys: _cost(keys, common, word_cost)):
+            for key in min(sets, key=lambda keys: _cost(keys, common) + word_cost * has_words(keys)):
                 tables.setdefault((key.by, key.is_word), {}).setdefault(key.value, []).append(number)
-        self._tables = [
-            _Table(see(by), is_word, rules, frozenset(rules)) for (by, is_word), rules in tables.items()
-        ]
+        # By what `see` gives: one value, several, signs, the wordings of texts.
+        self._single: list[_Table] = []
+        self._many: list[_Table] = []
+        self._signed: list[_Table] = []
+        self._worded: list[_Table] = []
+        for (by, is_word), found in tables.items():
+            self._file(see(by), is_word, found)
+
+    def _file(self, seeing: Seeing, is_word: bool, rules: dict[Any, list[int]]) -> None:
+        vocabulary = frozenset(rules)
+        if is_word and seeing.signs:
+            self._signed.append(_Table(seeing.signs, rules, vocabulary))
+        elif is_word:
+            self._worded.append(_Table(seeing.words, rules, vocabulary))
+        else:
+            tables = self._many if seeing.many else self._single
+            tables.append(_Table(seeing.values, rules, vocabulary))
 
     def candidates(self, row: Row) -> Iterable[int]:
         """The numbers of the rules to ask, in order."""
         found: list[int] = []
-        for see, is_word, rules, vocabulary in self._tables:
-            if is_word:
-                for wording in see.words(row):
-                    for word in vocabulary & wording.words:
-                        found += rules[word]
-            elif see.many:
-                for value in see.values(row):
-                    if value in rules:
-                        found += rules[value]
-            elif hit := rules.get(see.values(row)):
+        for see, rules, _ in self._single:
+            if hit := rules.get(see(row)):
                 found += hit
+        for see, rules, _ in self._many:
+            for value in see(row):
+                if value in rules:
+                    found += rules[value]
+        for see, rules, vocabulary in self._signed:
+            for word in vocabulary & see(row):
+                found += rules[word]
+        for see, rules, vocabulary in self._worded:
+            for wording in see(row):
+                for word in vocabulary & wording.words:
+                    found += rules[word]
         if not found:
             return self._always
+        if len(found) == 1 and not self._always:
+            return found
         return sorted({*found, *self._always})
 
 
-def _cost(keys: frozenset[Key], common: Mapping[Key, int], word_cost: int) -> int:
-    """How many rules are asked along with this one at worst, and the words that must be cut out."""
-    return max(common[key] for key in keys) + (word_cost if _has_words(keys) else 0)
-
-
-def _has_words(keys: frozenset[Key]) -> bool:
-    return any(key.is_word for key in keys)
+def _cost(keys: frozenset[Key], common: Mapping[Key, int]) -> int:
+    """How many rules are asked along with this one at worst."""
+    return max(common[key] for key in keys)

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 
 from pipeline.core.case_work import VERBS
 from pipeline.core.checks import Check, Layout
-from pipeline.core.conditions import Conditions, Terms, refuse_name
+from pipeline.core.conditions import SIGNS, Conditions, Terms, refuse_name
 from pipeline.core.conversion import quoted_key, whole_file
 from pipeline.core.errors import ConfigError, raise_problems
 from pipeline.core.event import Route
@@ -116,7 +116,7 @@ class _Building:
             if (rule := self._rule(number, table, queues, seen)) is not None
         ]
         said = Rules(tuple(rules), queues, default, self._file.mode == "first", _version(self._file))
-        return Router(said, self._layout, self._see)
+        return Router(said, self._layout, self._see, self._conditions.watch, SIGNS)
 
     def _names(self) -> None:
         """Judges the names that the file gives, and what they stand for."""
@@ -190,7 +190,8 @@ class _Building:
         field = field_at(path)
         assert field is not None  # keys are made of fields that were found
         values = read_field(field, self._layout.column(field.column))
-        return Seeing(values, self._conditions.words(field), field.many)
+        conditions = self._conditions
+        return Seeing(values, conditions.words(field), field.many, conditions.signs(field))
 
 
 def _version(file: RoutingFile) -> str:

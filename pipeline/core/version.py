@@ -39,6 +39,8 @@ def version_of(post: Post, operation: int = 0) -> int:
         raise FatalError(f"operation {operation} is outside 0 to {MAX_OPERATION}: rebuild under a new prefix")
     if post.deleted:
         return pack(MAX_EDIT, operation, 0)
+    if post.edited_at is None and post.collected_at is None:
+        return operation << 8  # as below, for most posts
     return pack(_edit_ticks(post.edited_at), operation, _observation(post))
 
 

@@ -35,12 +35,22 @@ class Wording(Struct, frozen=True):
     """The same without any space, for the scripts that have none."""
 
 
+OPEN_END = "*"
+"""Behind a sign: the word may go on."""
+
+
 class Phrase(Struct, frozen=True):
-    """``key`` is a word that must be in a text for the phrase to be; empty where no whole word must."""
+    """``key`` is a word that must be in a text for the phrase to be; empty where no whole word must.
+
+    ``sign`` is the key, or the beginning of a word with ``OPEN_END``; empty where words tell nothing. With
+    ``alone`` nothing but the sign need be there.
+    """
 
     line: str
     spaced: bool
     key: str
+    sign: str = ""
+    alone: bool = False
 
     def is_in(self, text: Wording) -> bool:
         """Whether the text has the phrase."""
@@ -49,27 +59,33 @@ class Phrase(Struct, frozen=True):
 
 def wording_of(text: str) -> Wording:
     """The words of a text; time is linear in its length."""
-    words = _words(text)
+    words = words_of(text)
     return Wording(frozenset(words), f" {' '.join(words)} ", "" if text.isascii() else "".join(words))
+
+
+def spaced(text: str) -> str:
+    """An ASCII text with its words where they were, in lower case, and spaces for all else."""
+    return text.lower().translate(_SPACES)
 
 
 def phrase_of(text: str) -> Phrase:
     """The phrase that a person wrote; ConfigError where it holds no letter and no digit."""
     open_end = text.rstrip().endswith("*")
-    words = _words(text)
+    words = words_of(text)
     if not words:
         raise ConfigError(f"`{text}` has no letter or digit to look for: use `matches` for signs")
     if _UNSPACED.search(text):
         return Phrase("".join(words), False, "")
     whole = words[:-1] if open_end else words
     line = f" {' '.join(words)}" if open_end else f" {' '.join(words)} "
-    return Phrase(line, True, max(whole, key=len, default=""))
+    key = max(whole, key=len, default="")
+    return Phrase(line, True, key, key or words[0] + OPEN_END, alone=len(words) == 1)
 
 
-def _words(text: str) -> list[str]:
-    """The words in lower case and one spelling of each character."""
+def words_of(text: str) -> list[str]:
+    """The words of a text in lower case and one spelling of each character."""
     if not text.isascii():
         text = _TYPOGRAPHIC.sub(" ", text)
     if text.isascii():
-        return text.lower().translate(_SPACES).split()
+        return spaced(text).split()
     return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())

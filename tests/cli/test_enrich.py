@@ -7,7 +7,7 @@ import json
 import select
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -108,14 +108,14 @@ def test_a_bad_line_is_rejected_with_its_reason_and_whole(name: str, chain: Chai
 def test_rejections_stand_in_the_order_of_the_lines_whoever_refused_them(
     chain: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judge = SentimentEnricher.judge
+    judge = SentimentEnricher.enrich
 
-    def touchy(step: SentimentEnricher, text: str) -> Sentiment:
-        if text == "refuse me":
+    def touchy(step: SentimentEnricher, columns: Mapping[str, Sequence[Any]]) -> list[Sentiment | None]:
+        if any(post.text == "refuse me" for post in columns["post"]):
             raise ValueError("as you say")
-        return judge(step, text)
+        return judge(step, columns)
 
-    monkeypatch.setattr(SentimentEnricher, "judge", touchy)
+    monkeypatch.setattr(SentimentEnricher, "enrich", touchy)
     raws = [row(text="refuse me"), b"{", row(), row(text="refuse me", id="x:2"), b"}"]
     events, rejections = enrich.enriched(lines(raws), chain, "g", "in", NOW)
     assert len(events) == 1

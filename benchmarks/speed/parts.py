@@ -1,0 +1,82 @@
+"""Where the chain's time goes: CPU microseconds a post of each part, and how many of it vaderSentiment alone
+takes on the same texts.
+
+``.venv/bin/python benchmarks/speed/parts.py``; no server. Each round does every part once on freshly decoded
+posts, and the best of the rounds counts, so that what else the machine does meets all alike. The first round
+meets every word for the first time; with ``--rounds 1`` that is what is told.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ours import write_settings
+from posts import lines_of, posts
+from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+
+from pipeline.app import garbage
+from pipeline.app.registry import build_chain
+from pipeline.core.configuration import read_settings
+from pipeline.core.event import encode_event
+from pipeline.core.post import decode_post
+from pipeline.core.process import Chain
+from pipeline.core.reading import Columns, Vocabulary, reading_of
+
+
+class Clock:
+    """The least CPU time of each part."""
+
+    def __init__(self) -> None:
+        self.least: dict[str, float] = {}
+
+    def time(self, part: str, work: Callable[[], Any]) -> Any:
+        """What the work returns."""
+        began = time.process_time()
+        found = work()
+        self.least[part] = min(self.least.get(part, float("inf")), time.process_time() - began)
+        return found
+
+
+def main() -> None:
+    """Prints one line a part."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--posts", type=int, default=1_000)
+    parser.add_argument("--rounds", type=int, default=40)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        chain = build_chain(read_settings(write_settings(Path(folder)), {}))
+    lines, clock, vocabulary = lines_of(posts(args.posts)), Clock(), chain.vocabulary
+    scores = SentimentIntensityAnalyzer().polarity_scores
+    garbage.settle()
+    for _ in range(args.rounds):
+        texts = _round(clock, chain, lines, vocabulary)
+        clock.time("vaderSentiment alone", lambda texts=texts: [scores(text) for text in texts])
+    alone = clock.least["vaderSentiment alone"]
+    for part, seconds in clock.least.items():
+        print(f"{part:24}{seconds / len(lines) * 1e6:8.2f} µs{alone / seconds:8.2f} ×")
+
+
+def _round(clock: Clock, chain: Chain, lines: list[bytes], vocabulary: Vocabulary) -> list[str]:
+    found = clock.time("decode", lambda: [decode_post(line) for line in lines])
+    now = datetime.now(UTC)
+    columns = Columns({"post": found, "observed": [now] * len(found)}, vocabulary)
+    clock.time("reading", lambda: reading_of(columns))
+    for name, step in chain.steps:
+        columns[step.assigns] = clock.time(name, lambda step=step: step.enrich(columns))
+
+    def whole() -> list[Any]:
+        return chain.process(found, [now] * len(found), prefix="bench", now=now)
+
+    events = clock.time("whole chain", whole)
+    clock.time("encode", lambda: [encode_event(event) for event in events])
+    return [post.text for post in found]
+
+
+if __name__ == "__main__":
+    main()

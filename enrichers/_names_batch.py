@@ -1,0 +1,54 @@
+"""Which texts of a batch may name any entity: those with a token that holds a telling word of some name.
+
+Most texts have none, and need no folding and no search. What words a token holds when it is folded hangs on
+the token alone, tags and Korean particles included. Knows nothing of where a name stands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from pipeline.core.folding import fold_all_readings, plain_words
+from pipeline.core.reading import START, UNREAD, Acquaintance, Reading
+from pipeline.core.stop_words import STOP_WORDS
+
+# ASCII without the signs of tags and entities: folding leaves each character where it is.
+_PLAIN = re.compile(r"[!\"$%'-~]+")
+
+
+class NameWatch(Acquaintance):
+    """Watches for the names of one brands file, given as the words of each, folded."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        super().__init__()
+        # A word that is in every text would tell nothing; of the others the longest is the rarest.
+        self._telling = frozenset(
+            max(name.split(), key=lambda word: (word not in STOP_WORDS, len(word))) for name in names
+        )
+        self.forget()
+
+    def forget(self) -> None:
+        """Drops all judgements."""
+        self._hot = {START, UNREAD}
+
+    def learn(self, fresh: set[str]) -> None:
+        """Keeps the tokens with a telling word."""
+        plain = [token for token in fresh if _PLAIN.fullmatch(token)]
+        # Folded as one text, in which each token is still where it was: a fifth of the time of one by one.
+        words = plain_words(" ".join(plain)) or ""
+        at, telling = 0, self._telling
+        for token in plain:
+            held = words[at : at + len(token)].strip()
+            at += len(token) + 1
+            if held in telling or (" " in held and not telling.isdisjoint(held.split())):
+                self._hot.add(token)
+        self._hot.update(filter(self._tells, fresh.difference(plain)))
+
+    def _tells(self, token: str) -> bool:
+        return not self._telling.isdisjoint(fold_all_readings(token).words.split())
+
+    def suspects(self, reading: Reading) -> frozenset[int]:
+        """The numbers of the texts that may name something; the others do not."""
+        self.meet(reading)
+        return frozenset(reading.by_text(self._hot))

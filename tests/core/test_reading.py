@@ -1,0 +1,87 @@
+"""The shared reading of a batch, and what steps learn of its tokens."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.core import reading
+from pipeline.core.post import Author, Post
+from pipeline.core.reading import EDGE, START, UNREAD, Acquaintance, Columns, Reading, Vocabulary, reading_of
+
+TEXTS = st.lists(st.text(st.sampled_from("ab \n\u3000\x1f\r\v"), max_size=12), max_size=6)
+
+
+class Counting(Acquaintance):
+    """Counts how often it learns each token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known: dict[str, int] = {}
+
+    def learn(self, fresh: set[str]) -> None:
+        for token in fresh:
+            self.known[token] = self.known.get(token, 0) + 1
+
+    def forget(self) -> None:
+        self.known = {}
+
+
+def posts(*texts: str) -> list[Post]:
+    return [Post(id=f"x:{i}", text=text, author=Author(id="x:a")) for i, text in enumerate(texts)]
+
+
+@given(TEXTS)
+def test_the_tokens_of_each_text_stand_between_marks(texts: list[str]) -> None:
+    tokens = Reading(texts).tokens
+    starts = [i for i, token in enumerate(tokens) if token == START]
+    found = [tokens[start + 1 : end - 2] for start, end in pairwise(starts)]
+    assert found == [text.split() for text in texts]
+    assert all(tokens[start - 2 : start] == [EDGE, EDGE] for start in starts)
+
+
+def test_a_token_too_long_to_remember_is_marked() -> None:
+    read = Reading(["a " + "b" * (reading.LONGEST + 1), "b" * reading.LONGEST])
+    assert read.tokens[3:5] == ["a", UNREAD]
+    assert "b" * reading.LONGEST in read.distinct
+    assert max(map(len, read.distinct)) == reading.LONGEST
+
+
+def test_by_text_and_places_find_the_same_tokens() -> None:
+    read = Reading(["a b", "", "b c b"])
+    assert read.by_text({START, "b"}) == {0: ["b"], 2: ["b", "b"]}
+    assert [read.tokens[i] for i in read.places({"b", "c"})] == ["b", "b", "c", "b"]
+
+
+def test_a_chain_s_tokens_are_learnt_once_by_each_step_whenever_it_comes() -> None:
+    vocabulary, early, late = Vocabulary(), Counting(), Counting()
+    for text in ("a b", "b c", "a c"):
+        read = Columns({"post": posts(text)}, vocabulary).reading
+        early.meet(read)
+    late.meet(read)
+    late.meet(read)
+    assert early.known == late.known == {"a": 1, "b": 1, "c": 1}
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "REMEMBERED", 10)
+    vocabulary, step, stray = Vocabulary(), Counting(), Counting()
+    for n in range(100):
+        step.meet(Reading([f"word{n}"], vocabulary))
+        stray.meet(Reading([f"word{n}"]))
+        assert f"word{n}" in step.known
+        assert f"word{n}" in stray.known
+        assert len(step.known) <= 10
+        assert len(stray.known) <= 10
+    assert sum(map(len, vocabulary.log)) <= 10
+
+
+def test_steps_of_a_batch_share_its_reading_until_the_posts_change() -> None:
+    columns = Columns({"post": posts("a")})
+    assert reading_of(columns) is reading_of(columns)
+    columns["post"] = posts("b")
+    assert "b" in reading_of(columns).tokens
+    assert "c" in reading_of({"post": posts("c")}).tokens
