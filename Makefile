@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+PARALLEL ?= 2
 SOURCES := $(shell git ls-files --cached --others --exclude-standard 'pipeline/*' 'connectors/*' 'enrichers/*' 'sinks/*' 'testkit/*' 'configs/*' 2>/dev/null | grep -v ' ') pyproject.toml README.md LICENSE
 
 .PHONY: help venv demo test check bench peers lock clean
@@ -35,8 +36,9 @@ venv: .venv/installed
 demo: venv
 	@$(BIN)/groundswell demo
 
+# Two at once: many tests wait for servers and processes. Each half starts servers of its own.
 test: venv
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses $(PARALLEL) --dist loadfile
 
 check: venv
 	@echo '>> style' && $(BIN)/ruff check . && $(BIN)/ruff format --check .
