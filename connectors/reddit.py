@@ -1,8 +1,8 @@
 """Comments and submissions of Reddit through praw, by the listings of the newest in the named subreddits.
 
 Every read asks for one page. A page that holds nothing known is followed by the next one, so that a burst
-between two polls comes whole; see ``_reddit_walk``. What was taken in is looked at again for some time, for
-Reddit tells nobody of edits and deletions; see ``_reddit_looks``.
+between two polls comes whole; see ``_reddit/walk.py``. What was taken in is looked at again for some time,
+for Reddit tells nobody of edits and deletions; see ``_reddit/looks.py``.
 """
 
 from __future__ import annotations
