@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,4 +48,6 @@ def _mark(file: Path) -> tuple[int, int, int] | None:
         status = file.stat()
     except OSError:
         return None
+    if stat.S_ISDIR(status.st_mode):
+        return 0, 0, status.st_ino  # its content is the connector's own doing
     return status.st_mtime_ns, status.st_size, status.st_ino
