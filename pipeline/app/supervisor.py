@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline.app import role_lock, supervision
+from pipeline.app import notes, role_lock, supervision
 from pipeline.app.hangup import Terminal
 from pipeline.app.supervision import State, Supervised
 from pipeline.core.errors import ConfigError, FatalError
@@ -57,7 +57,7 @@ class _Child:
         self._born = 0.0
         self._deaths = 0
         self._not_before = 0.0
-        self._began = supervision.own_start()
+        self._began = notes.own_start()
         self.parked = False
         self.reason = ""
 

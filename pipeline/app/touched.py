@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from pipeline.core.conversion import located
 from pipeline.core.schema import PREFIX, bare, settings_of, variable_of
 from pipeline.core.settings import Table
 
@@ -32,9 +33,9 @@ def files_of(
         else:
             continue
         if os.environ.get(named):
-            found.append(Path(os.environ[named]).expanduser().absolute())
+            found.append(located(Path.cwd(), os.environ[named]))
         elif isinstance(table.get(key), str) and table[key]:
-            found.append(folder / Path(table[key]).expanduser())
+            found.append(located(folder, table[key]))
     return found
 
 
