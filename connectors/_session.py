@@ -195,10 +195,10 @@ def _root_of(fault: BaseException) -> BaseException:
 
 
 def check_address(address: str, key: str) -> None:
-    """ConfigError where a token sent to this address could be read on its way."""
+    """ValueError where a token sent to this address could be read on its way."""
     parts = urlsplit(address)
     if parts.scheme != "https" and not _is_this_machine(parts.hostname or ""):
-        raise ConfigError(
+        raise ValueError(
             f"{key} is `{address}`, and the token would travel readable for all: begin it with https://"
         )
 

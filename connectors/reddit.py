@@ -27,12 +27,13 @@ from connectors._reddit.taken import Taken
 from connectors._reddit.things import data_in, name_in, post_of, thing_of
 from connectors._reddit.walk import Gap, Walk, step
 from connectors._session import check_address
+from connectors._words import phrases_of, says_any
 from pipeline.core.errors import ConfigError, RejectedError
 from pipeline.core.post import Post
 from pipeline.core.protocols import Cursor, Read
 from pipeline.core.rejection import reject
 from pipeline.core.settings import Secret, form
-from pipeline.core.wording import Phrase, phrase_of, wording_of
+from pipeline.core.wording import Phrase
 
 log = logging.getLogger("groundswell.reddit")
 
@@ -109,17 +110,9 @@ class SETTINGS(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def __post_init__(self) -> None:
         if not self.comments and not self.submissions:
             raise ValueError("comments and submissions are both off: nothing would be read")
-        try:
-            for key in ("login_url", "api_url"):
-                check_address(getattr(self, key), key)
-            _phrases_of(self)
-        except ConfigError as error:
-            raise ValueError(str(error)) from None
-
-
-def _phrases_of(settings: SETTINGS) -> list[Phrase]:
-    """What is looked for; ConfigError where a phrase holds no letter and no digit."""
-    return [phrase_of(words) for words in settings.words]
+        for key in ("login_url", "api_url"):
+            check_address(getattr(self, key), key)
+        phrases_of(self.words)
 
 
 def at_home(settings: SETTINGS, folder: Path) -> SETTINGS:
@@ -139,7 +132,7 @@ def build(settings: SETTINGS) -> Reddit:
             "Reddit wants to know whom to turn to: set `user_agent`, as docs/connectors/reddit.md says"
         )
     taken = Taken(settings.memory) if settings.memory and settings.recheck_hours > 0 else None
-    return Reddit(settings, _phrases_of(settings), taken)
+    return Reddit(settings, phrases_of(settings.words), taken)
 
 
 def parse(raw: bytes) -> Post | None:
@@ -356,10 +349,7 @@ class Reddit:
         return shown
 
     def _wanted(self, post: Post) -> bool:
-        if not self._phrases:
-            return True
-        text = wording_of(post.text)
-        return any(phrase.is_in(text) for phrase in self._phrases)
+        return says_any(self._phrases, post.text)
 
 
 def _unreadable(names: Sequence[str], children: Sequence[bytes]) -> list[str]:

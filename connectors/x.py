@@ -100,10 +100,7 @@ class SETTINGS(Struct, frozen=True, forbid_unknown_fields=True):
                 )
         if 0 < self.posts_per_month < _LEAST_PAGE:
             raise ValueError(f"posts_per_month is below {_LEAST_PAGE}, the least that X gives at once")
-        try:
-            check_address(self.address, "address")
-        except ConfigError as error:
-            raise ValueError(str(error)) from None
+        check_address(self.address, "address")
 
 
 def build(settings: SETTINGS) -> X:

@@ -8,7 +8,6 @@ import shutil
 import ssl
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +35,7 @@ from testkit.deploy.servers import properties_of
 from testkit.platform.certificate import openssl
 from testkit.secured.authority import Authority
 from testkit.secured.elasticsearch import ADMIN, PASSWORD, SecuredElasticsearch, secured_elasticsearch
-from testkit.secured.starting import Started, folders
+from testkit.secured.starting import Started, folders, passing_home
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "configs" / "deploy"
@@ -46,10 +45,8 @@ SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-
 @pytest.fixture(scope="module")
 def home() -> Iterator[Path]:
     """A home that the servers' user can enter."""
-    home = Path(tempfile.mkdtemp(prefix="groundswell-deploy-"))
-    home.chmod(0o711)
-    yield home
-    shutil.rmtree(home, ignore_errors=True)
+    with passing_home("groundswell-deploy-") as home:
+        yield home
 
 
 @pytest.fixture(scope="module")
