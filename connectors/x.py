@@ -60,7 +60,7 @@ class SETTINGS(Struct, frozen=True, forbid_unknown_fields=True):
         float, Meta(ge=0, le=167, description="hours that the very first start of a rule reaches back")
     ] = 1.0
     interval_seconds: Annotated[
-        float, Meta(ge=1, le=86400, description="seconds between two searches for the same rule")
+        float, Meta(ge=0.05, le=86400, description="seconds between two searches for the same rule")
     ] = 60.0
     fill_gaps: Annotated[
         bool, Meta(description="with the stream: read by search what was said while it was down")
