@@ -118,16 +118,20 @@ def asked(note: Presence, host: str) -> Report | None:
 
 
 def announce(home: Path, role: str, port: int) -> Path:
-    """Leaves the note of this process; returns its path, to be unlinked at the end."""
+    """Leaves the note of this process; returns its path, to be unlinked at the end.
+
+    Clears away those of its role whose processes were killed, for the image's health check asks them all.
+    """
+    present(home, role)
     path = home / "run" / f"role-{role}-{os.getpid()}.json"
     notes.leave(path, Presence(role, os.getpid(), notes.own_start(), port))
     return path
 
 
-def present(home: Path) -> list[Presence]:
-    """The roles that run now; notes of processes that are gone are cleared away."""
+def present(home: Path, role: str = "*") -> list[Presence]:
+    """The roles that run now, or those of this one; notes of processes that are gone are cleared away."""
     found = []
-    for path in sorted((home / "run").glob("role-*.json")):
+    for path in sorted((home / "run").glob(f"role-{role}-*.json")):
         note = notes.holding(path, Presence)
         if note is not None:
             found.append(note)
