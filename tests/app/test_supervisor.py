@@ -129,16 +129,9 @@ def test_when_all_roles_are_parked_the_daemon_ends(install: Callable[..., Instal
     assert "Traceback" not in said
 
 
-def test_never_parked_where_the_settings_say_so(install: Callable[..., Installation]) -> None:
-    installation = install(GROUNDSWELL_DAEMON_PARK_AFTER="0")
-    daemon = installation.start("run", "--role", ROLES)
-    for _ in range(3):
-        kill(installation, "index")
-    until(there(installation, "index"), why="index is started again")
-    daemon.send_signal(signal.SIGTERM)
-    status, said = end(daemon)
-    assert status == 0
-    assert "parked" not in said
+def test_never_parked_where_the_settings_say_so() -> None:
+    assert supervisor.rests_of(DaemonSettings()).after(10).parked
+    assert not supervisor.rests_of(DaemonSettings(park_after=0)).after(10_000).parked
 
 
 def test_a_role_that_cannot_be_started_rests_as_one_that_died(
