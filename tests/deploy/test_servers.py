@@ -14,7 +14,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import yaml
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource
 from elasticsearch import Elasticsearch
@@ -30,6 +29,7 @@ from pipeline.embedded.distributions import jars, unpacked
 from pipeline.embedded.java import Search, choose
 from pipeline.embedded.ports import LOOPBACK, chooser
 from pipeline.embedded.start import choose_line
+from testkit.deploy import compose
 from testkit.deploy.image import image_programs, make_certificates
 from testkit.deploy.servers import properties_of
 from testkit.platform.certificate import openssl
@@ -39,7 +39,7 @@ from testkit.secured.starting import Started, folders, passing_home
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "configs" / "deploy"
-SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+SERVICES = compose.read(ROOT)["services"]
 
 
 @pytest.fixture(scope="module")
