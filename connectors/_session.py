@@ -32,7 +32,7 @@ _PIECE = 64 * 1024
 
 
 class Answered(Struct, frozen=True):
-    """What came before a body: the status and the headers; and the body where the status is a refusal."""
+    """An answer: the status, the headers, and the body unless it is a stream."""
 
     status: int = 0
     headers: Mapping[str, str] = {}
@@ -104,14 +104,12 @@ class Session(requests.Session):
         try:
             response = super().request(method, self._placed(url), *args, **kwargs)
             self.last = Answered(response.status_code, response.headers)
-            brings = 200 <= response.status_code < 300
-            if kept and brings:
+            if kept and 200 <= response.status_code < 300:
                 self._open = response
                 response.iter_content = self._bounded(response)  # type: ignore[method-assign]
                 return response
             self._take_in(response)
-            if not brings:
-                self.last = replace(self.last, body=response.content)
+            self.last = replace(self.last, body=response.content)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as fault:
             self._fail(fault)
         return response
@@ -197,10 +195,10 @@ def _root_of(fault: BaseException) -> BaseException:
 
 
 def check_address(address: str, key: str) -> None:
-    """ConfigError where a token sent to this address could be read on its way."""
+    """ValueError where a token sent to this address could be read on its way."""
     parts = urlsplit(address)
     if parts.scheme != "https" and not _is_this_machine(parts.hostname or ""):
-        raise ConfigError(
+        raise ValueError(
             f"{key} is `{address}`, and the token would travel readable for all: begin it with https://"
         )
 

@@ -25,12 +25,13 @@ from connectors._bluesky.sieve import Sieve, Told
 from connectors._bluesky.taken import Taken
 from connectors._hosts import Hosts
 from connectors._websocket import Frames
+from connectors._words import phrases_of
 from pipeline.core.errors import GroundswellError, RejectedError
 from pipeline.core.post import Post
 from pipeline.core.protocols import Cursor, Read
 from pipeline.core.rejection import Rejection, reject
 from pipeline.core.settings import form
-from pipeline.core.wording import Phrase, phrase_of
+from pipeline.core.wording import Phrase
 
 log = logging.getLogger("groundswell.bluesky")
 
@@ -104,6 +105,9 @@ class SETTINGS(Struct, frozen=True, forbid_unknown_fields=True):
         Path | None, Meta(description="folder of what is remembered; empty: one in the installation's home")
     ] = None
 
+    def __post_init__(self) -> None:
+        phrases_of(self.words)
+
 
 def at_home(settings: SETTINGS, folder: Path) -> SETTINGS:
     """The settings within an installation: its folder, unless they name another."""
@@ -111,8 +115,8 @@ def at_home(settings: SETTINGS, folder: Path) -> SETTINGS:
 
 
 def build(settings: SETTINGS) -> Bluesky:
-    """The connector; ConfigError where a phrase holds no letter and no digit. Connects at the first read."""
-    return Bluesky(settings, [phrase_of(words) for words in settings.words])
+    """The connector. Connects at the first read."""
+    return Bluesky(settings, phrases_of(settings.words))
 
 
 def parse(raw: bytes) -> Post | None:

@@ -1,8 +1,8 @@
 """Comments and submissions of Reddit through praw, by the listings of the newest in the named subreddits.
 
 Every read asks for one page. A page that holds nothing known is followed by the next one, so that a burst
-between two polls comes whole; see ``_reddit_walk``. What was taken in is looked at again for some time, for
-Reddit tells nobody of edits and deletions; see ``_reddit_looks``.
+between two polls comes whole; see ``_reddit/walk.py``. What was taken in is looked at again for some time,
+for Reddit tells nobody of edits and deletions; see ``_reddit/looks.py``.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from msgspec import Meta, Struct, structs
 from connectors._loose import text_of
 from connectors._reddit.api import APPS, Api, Credentials
 from connectors._reddit.looks import Change, Known, Shown, looked_at, next_look
-from connectors._reddit.memory import Memory
 from connectors._reddit.met import Met, Page
+from connectors._reddit.taken import Taken
 from connectors._reddit.things import data_in, name_in, post_of, thing_of
 from connectors._reddit.walk import Gap, Walk, step
 from connectors._session import check_address
+from connectors._words import phrases_of, says_any
 from pipeline.core.errors import ConfigError, RejectedError
 from pipeline.core.post import Post
 from pipeline.core.protocols import Cursor, Read
 from pipeline.core.rejection import reject
 from pipeline.core.settings import Secret, form
-from pipeline.core.wording import Phrase, phrase_of, wording_of
+from pipeline.core.wording import Phrase
 
 log = logging.getLogger("groundswell.reddit")
 
@@ -98,6 +99,9 @@ class SETTINGS(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         float,
         Meta(ge=0, le=720, description="hours for which edits and deletions are looked for; 0 is never"),
     ] = 24.0
+    memory: Annotated[
+        Path | None, Meta(description="folder of what is remembered; empty: one in the installation's home")
+    ] = None
     batch: Annotated[int, Meta(ge=1, le=100, description="posts a request, at most")] = 100
     timeout_seconds: Annotated[float, Meta(gt=0, le=300, description="seconds to wait for an answer")] = 15.0
     login_url: Annotated[str, _address("where to sign in")] = "https://www.reddit.com"
@@ -106,28 +110,14 @@ class SETTINGS(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def __post_init__(self) -> None:
         if not self.comments and not self.submissions:
             raise ValueError("comments and submissions are both off: nothing would be read")
-        try:
-            for key in ("login_url", "api_url"):
-                check_address(getattr(self, key), key)
-            _phrases_of(self)
-        except ConfigError as error:
-            raise ValueError(str(error)) from None
-
-
-def _phrases_of(settings: SETTINGS) -> list[Phrase]:
-    """What is looked for; ConfigError where a phrase holds no letter and no digit."""
-    return [phrase_of(words) for words in settings.words]
-
-
-class _AtHome(SETTINGS, frozen=True, kw_only=True):
-    """``folder`` is the connector's own within an installation."""
-
-    folder: Path
+        for key in ("login_url", "api_url"):
+            check_address(getattr(self, key), key)
+        phrases_of(self.words)
 
 
 def at_home(settings: SETTINGS, folder: Path) -> SETTINGS:
-    """The settings within an installation, which has a folder for what a connector remembers."""
-    return _AtHome(folder=folder, **structs.asdict(settings))
+    """The settings within an installation: its folder, unless they name another."""
+    return settings if settings.memory else structs.replace(settings, memory=folder)
 
 
 def build(settings: SETTINGS) -> Reddit:
@@ -141,10 +131,8 @@ def build(settings: SETTINGS) -> Reddit:
         log.warning(
             "Reddit wants to know whom to turn to: set `user_agent`, as docs/connectors/reddit.md says"
         )
-    memory = None
-    if isinstance(settings, _AtHome) and settings.recheck_hours > 0:
-        memory = Memory(settings.folder)
-    return Reddit(settings, _phrases_of(settings), memory)
+    taken = Taken(settings.memory) if settings.memory and settings.recheck_hours > 0 else None
+    return Reddit(settings, phrases_of(settings.words), taken)
 
 
 def parse(raw: bytes) -> Post | None:
@@ -175,7 +163,7 @@ class Reddit:
         self,
         settings: SETTINGS,
         phrases: Sequence[Phrase],
-        memory: Memory | None = None,
+        taken: Taken | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -188,7 +176,7 @@ class Reddit:
             settings.client_id, settings.client_secret, called, settings.login_url, settings.api_url
         )
         self._api = Api(credentials, settings.timeout_seconds, clock)
-        self._memory = memory
+        self._taken = taken
         self._names = "+".join(settings.subreddits)
         self._listings: list[Listing] = [one for one in _PATHS if getattr(settings, one)]
         jobs: list[_Job] = [*self._listings, "looks"]
@@ -204,9 +192,9 @@ class Reddit:
         """One page of a listing, or one look at what was taken in, or nothing while neither is due."""
         if cursor != self._cursor:
             self._begin_anew()
-        elif self._unsaid and self._memory:
+        elif self._unsaid and self._taken:
             # The runtime comes back with our cursor, so what the look found is safely sent.
-            self._memory.note(self._unsaid)
+            self._taken.note(self._unsaid)
             self._unsaid = []
         if self._began is None:
             self._began = self._now().timestamp()
@@ -223,8 +211,8 @@ class Reddit:
     def close(self) -> None:
         """Lets go of its sockets and its file."""
         self._api.close()
-        if self._memory is not None:
-            self._memory.close()
+        if self._taken is not None:
+            self._taken.close()
 
     def _begin_anew(self) -> None:
         """From a cursor that is not the last one that we gave: what came after it may be lost."""
@@ -258,7 +246,7 @@ class Reddit:
         """What to do now, the one whose turn is longest ago; None while nothing is due."""
         now = self._clock()
         ready: list[_Job] = [one for one in self._listings if place.walk(one).after or self._due[one] <= now]
-        if self._memory is not None and self._due["looks"] <= now and self._api.spare:
+        if self._taken is not None and self._due["looks"] <= now and self._api.spare:
             ready.append("looks")
         return min(ready, key=lambda job: self._served[job], default=None)
 
@@ -306,11 +294,11 @@ class Reddit:
 
     def _remember(self, known: Sequence[Known]) -> None:
         """Before the read with them is returned, so that nothing is sent that is not looked at again."""
-        if self._memory is None:
+        if self._taken is None:
             return
         now, hours = self._now().timestamp(), self._settings.recheck_hours
         looks = [(one, next_look(one.at, now, hours)) for one in known]
-        self._memory.remember([(one, due) for one, due in looks if due is not None])
+        self._taken.remember([(one, due) for one, due in looks if due is not None])
 
     def _warn(self, listing: Listing, gap: Gap) -> None:
         log.warning(
@@ -325,9 +313,9 @@ class Reddit:
 
     def _look(self, place: _Place) -> Read:
         """At what was taken in and is due; what it finds is noted once the runtime comes back."""
-        assert self._memory is not None
+        assert self._taken is not None
         now = self._now()
-        known = self._memory.due(now.timestamp(), _LOOKS)
+        known = self._taken.due(now.timestamp(), _LOOKS)
         page = Page()
         self._due["looks"] = self._clock() + (_LOOK_SECONDS if len(known) < _LOOKS else 0.0)
         if not known:
@@ -340,7 +328,7 @@ class Reddit:
             )
         page.posts, changes = looked_at(known, shown, now, self._settings.recheck_hours)
         if not page.posts and not page.rejected:
-            self._memory.note(changes)
+            self._taken.note(changes)
             return self._answer(place, page)
         self._unsaid = changes
         return self._answer(structs.replace(place, looks=place.looks + 1), page)
@@ -361,10 +349,7 @@ class Reddit:
         return shown
 
     def _wanted(self, post: Post) -> bool:
-        if not self._phrases:
-            return True
-        text = wording_of(post.text)
-        return any(phrase.is_in(text) for phrase in self._phrases)
+        return says_any(self._phrases, post.text)
 
 
 def _unreadable(names: Sequence[str], children: Sequence[bytes]) -> list[str]:

@@ -15,17 +15,18 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, to_builtins
 
 from connectors._budget import Budget
+from connectors._pages import limits_of, sort_out
 from connectors._session import Bearer, check_address
-from connectors._x.api import HOSTS, Api, limits_of, session_for
+from connectors._x.api import HOSTS, Api, session_for
 from connectors._x.live import LATE_SECONDS, Live
 from connectors._x.refusal import WHO, StalePage, TooOld
 from connectors._x.stream import Stream
 from connectors._x.tweets import id_at, is_of, post_of
 from connectors._x.walk import Turns, Walk, walks_of
-from pipeline.core.errors import ConfigError, RejectedError, RetryableError
+from pipeline.core.errors import ConfigError, RetryableError
 from pipeline.core.post import Post
 from pipeline.core.protocols import Cursor, Limit, Read
-from pipeline.core.rejection import Rejection, reject
+from pipeline.core.rejection import Rejection
 from pipeline.core.settings import Secret, form
 
 log = logging.getLogger("groundswell.x")
@@ -59,7 +60,7 @@ class SETTINGS(Struct, frozen=True, forbid_unknown_fields=True):
         float, Meta(ge=0, le=167, description="hours that the very first start of a rule reaches back")
     ] = 1.0
     interval_seconds: Annotated[
-        float, Meta(ge=1, le=86400, description="seconds between two searches for the same rule")
+        float, Meta(ge=0.05, le=86400, description="seconds between two searches for the same rule")
     ] = 60.0
     fill_gaps: Annotated[
         bool, Meta(description="with the stream: read by search what was said while it was down")
@@ -99,10 +100,7 @@ class SETTINGS(Struct, frozen=True, forbid_unknown_fields=True):
                 )
         if 0 < self.posts_per_month < _LEAST_PAGE:
             raise ValueError(f"posts_per_month is below {_LEAST_PAGE}, the least that X gives at once")
-        try:
-            check_address(self.address, "address")
-        except ConfigError as error:
-            raise ValueError(str(error)) from None
+        check_address(self.address, "address")
 
 
 def build(settings: SETTINGS) -> X:
@@ -230,7 +228,7 @@ class X:
             return Found((), walk.anew())
         except TooOld as error:
             return Found((), self._lost(tag, walk, error.oldest))
-        self._limits = limits_of(self._api.last, self._now())
+        self._limits = limits_of(self._api.last.headers, self._now())
         self._budget.spend(len(page.tellings))
         after = walk.after(page, self._api.last.clock, reread)
         return Found(page.tellings[::-1], after, from_start=not walk.token, to_end=not after.token)
@@ -245,16 +243,7 @@ class X:
 
     def _parsed(self, tellings: Sequence[bytes]) -> tuple[list[Post], list[Rejection]]:
         now = self._now()
-        posts: list[Post] = []
-        rejected: list[Rejection] = []
-        for raw in tellings:
-            try:
-                post = post_of(raw, now)
-                if post is not None:
-                    posts.append(post)
-            except RejectedError as error:
-                rejected.append(reject(raw, error, stage="collect", origin=WHO, now=now))
-        return posts, rejected
+        return sort_out(tellings, lambda raw: post_of(raw, now), WHO, now)
 
     def _told(self, told: tuple[list[Post], list[Rejection]], walks: Mapping[str, Walk], wait: float) -> Read:
         return Read(

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 from connectors._bluesky.jetstream import Event, languages_of, micros_of
 from connectors._bluesky.taken import Taken
+from connectors._words import says_any
 from pipeline.core.post import Post
-from pipeline.core.wording import Phrase, wording_of
+from pipeline.core.wording import Phrase
 
 Told = tuple[Event, Post]
 
@@ -67,10 +68,7 @@ class Sieve:
             told = {lang.partition("-")[0].lower() for lang in languages_of(event.commit.record)}
             if told and not told & self._languages:
                 return False
-        if not self._phrases:
-            return True
-        texts = [wording_of(text) for text in (post.text, *post.hashtags)]
-        return any(phrase.is_in(text) for text in texts for phrase in self._phrases)
+        return says_any(self._phrases, post.text, *post.hashtags)
 
     def _concerns(self, one: Told, wanted: set[str], taken: Taken | None) -> bool:
         """Whether it changes a post, and one that may have been taken in."""

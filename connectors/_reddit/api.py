@@ -12,13 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 from urllib.parse import urlsplit
 
 import msgspec
 import praw
 import prawcore
-import requests
 from msgspec import Struct
 from praw.config import Config
 from prawcore.rate_limit import RateLimiter
@@ -26,7 +25,7 @@ from prawcore.sessions import FiniteRetryStrategy
 
 from connectors._loose import dict_of, read_json, text_of
 from connectors._refusal import refused
-from connectors._session import Session
+from connectors._session import Answered, Session
 from pipeline.core.errors import ConfigError, GroundswellError, RetryableError
 from pipeline.core.protocols import Limit
 from pipeline.core.settings import Secret
@@ -63,17 +62,6 @@ class Credentials(Struct, frozen=True):
     api: str
 
 
-class _Requestor(prawcore.Requestor):
-    """Keeps the last answer, whose body and headers praw keeps to itself."""
-
-    last: requests.Response | None = None
-
-    def request(self, *args: Any, timeout: float | None = None, **kwargs: Any) -> requests.Response:
-        self.last = None
-        self.last = super().request(*args, timeout=timeout, **kwargs)
-        return self.last
-
-
 class _Unhurried(RateLimiter):
     """Never sleeps; the limits are counted here, for all to see."""
 
@@ -106,7 +94,6 @@ class Api:
         core._rate_limiter = _Unhurried(window_size=600)
         core._retry_strategy_class = _Once
         self._authorizer = cast(prawcore.ReadOnlyAuthorizer, core.authorizer)
-        self._requestor = cast(_Requestor, core.requestor)
         self._renew = 0.0
         self._left: float | None = None
         self._used = 0.0
@@ -140,9 +127,8 @@ class Api:
             raise RetryableError(f"{WHO}'s limit is used up", self._anew - self._clock())
         self._sign_in()
         self._judged(lambda: self._reddit.request(method="GET", path=path, params=dict(params)), remedy)
-        last = self._requestor.last
         try:
-            return _children_of(last.content if last is not None else b"")
+            return _children_of(self._session.last.body)
         except (ValueError, OverflowError, RecursionError) as error:
             raise RetryableError(f"{WHO}'s answer is no listing: {str(error)[:200]}") from None
 
@@ -161,8 +147,7 @@ class Api:
             self._authorizer.refresh,
             f"`client_id` and the secret do not fit: copy both anew from {APPS}, where the app must stand",
         )
-        last = self._requestor.last
-        told = last.json().get("expires_in") if last is not None else None
+        told = dict_of(read_json(self._session.last.body)).get("expires_in")
         self._renew = at + max(float(told or 0) - _MARGIN_SECONDS, 1.0)
 
     def _judged(self, ask: Callable[[], object], remedy: str) -> None:
@@ -185,24 +170,24 @@ class Api:
             raise fault from None
 
     def _refusal(self, remedy: str) -> GroundswellError | None:
-        last = self._requestor.last
-        if last is None or last.status_code == 200:
+        last = self._session.last
+        if last.status in (0, 200):
             return None
         target = urlsplit(last.headers.get("Location", "")).path
-        if 300 <= last.status_code < 400 and target.rstrip("/").endswith("/subreddits/search"):
+        if 300 <= last.status < 400 and target.rstrip("/").endswith("/subreddits/search"):
             return ConfigError(f"{WHO} knows no such subreddit and offers a search: {remedy}")
         headers = dict(last.headers)
-        if last.status_code != 429:
+        if last.status != 429:
             # Every answer tells when the limit begins anew; an outage has nothing to do with it.
             headers = {name: value for name, value in headers.items() if not name.lower().startswith("x-")}
         reason = _reason(last)
         named = f"{WHO} ({reason})" if reason else WHO
-        return refused(last.status_code, headers, named, remedy, datetime.now(UTC))
+        return refused(last.status, headers, named, remedy, datetime.now(UTC))
 
     def _count(self) -> None:
         """What the last answer says of limits and of the time."""
-        last = self._requestor.last
-        if last is None:
+        last = self._session.last
+        if not last.status:
             return
         told = [_number(last.headers.get(f"x-ratelimit-{name}")) for name in ("remaining", "used", "reset")]
         left, used, reset = told
@@ -211,13 +196,12 @@ class Api:
             self._anew = self._clock() + (reset or 0.0)
         elif self._left is not None and self._over():
             self._left = None
-        clock = self._session.last.clock
-        if last.status_code == 200 and clock is not None:
-            skew = (clock - datetime.now(UTC)).total_seconds()
+        if last.status == 200 and last.clock is not None:
+            skew = (last.clock - datetime.now(UTC)).total_seconds()
             self.skew = skew if 2 < abs(skew) < _LARGEST_SKEW else 0.0
 
 
-def _client(credentials: Credentials, session: requests.Session) -> praw.Reddit:
+def _client(credentials: Credentials, session: Session) -> praw.Reddit:
     with Config.LOCK:
         # Before praw finds it missing and reads what stands in the user's home and folder.
         parser = configparser.ConfigParser(interpolation=None)
@@ -225,7 +209,6 @@ def _client(credentials: Credentials, session: requests.Session) -> praw.Reddit:
         Config.CONFIG = parser
     return praw.Reddit(
         "DEFAULT",
-        requestor_class=_Requestor,
         requestor_kwargs={"session": session},
         client_id=credentials.client_id,
         client_secret=credentials.client_secret.reveal(),
@@ -252,10 +235,10 @@ def _children_of(body: bytes) -> Children:
         return msgspec.json.decode(msgspec.json.encode(read_json(body)), type=_Listing).data
 
 
-def _reason(response: requests.Response) -> str:
+def _reason(answered: Answered) -> str:
     """Reddit's own word for a refusal: private, banned, quarantined."""
     try:
-        told = text_of(dict_of(read_json(response.content)).get("reason"))
+        told = text_of(dict_of(read_json(answered.body)).get("reason"))
     except ValueError:
         return ""
     return told if told.replace("_", "").isalpha() and len(told) < 40 else ""

@@ -24,7 +24,7 @@ from faust.types import TP, Message
 from msgspec import Struct
 
 from pipeline.core.ledger import Entry, Lane
-from pipeline.core.stalls import Partition, Standing
+from pipeline.core.stalls import Partition, Progress
 
 log = logging.getLogger("groundswell.driver")
 
@@ -189,7 +189,7 @@ class BatchConsumer(driver.Consumer):
         self._ends = await self.highwaters(*held)
         self._begins = await self.earliest_offsets(*held)
 
-    def standings(self) -> dict[Partition, Standing]:
+    def progress(self) -> dict[Partition, Progress]:
         """How far each partition is that this consumer holds, as far as that is known."""
         found = {}
         for tp in self.assignment():
@@ -201,7 +201,7 @@ class BatchConsumer(driver.Consumer):
             if done is None:
                 done = self._begins.get(tp)
             if done is not None:
-                found[tp.topic, tp.partition] = Standing(done, end)
+                found[tp.topic, tp.partition] = Progress(done, end)
         return found
 
     def states(self) -> dict[Partition, str]:

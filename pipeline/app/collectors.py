@@ -56,6 +56,8 @@ class Collectors:
             for name, table in sorted(site.settings.connectors.items())
         }
         self._again = {name: threading.Event() for name in self._watches}
+        # As they were read last, for a file that is named anew may be what is to be mended.
+        self._tables = dict(site.settings.connectors)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until ``stop`` is set; with no connector configured it waits for that.
@@ -172,8 +174,10 @@ class Collectors:
         return False
 
     def _marks(self, name: str) -> Marks:
-        table = self._site.settings.connectors[name]
-        kind = load("connectors", str(table.get("kind"))).SETTINGS
+        table = self._tables[name]
+        kind = None
+        with suppress(ConfigError):
+            kind = load("connectors", str(table.get("kind"))).SETTINGS
         return marks(files_of(kind, name, table, self._site.file))
 
     def _run_once(self, name: str, anew: bool) -> None:
@@ -192,6 +196,7 @@ class Collectors:
         table = (self._site.reread() if anew else self._site.settings).connectors.get(name)
         if table is None:
             raise ConfigError(f"[connectors.{name}] is no longer in the settings")
+        self._tables[name] = table
         watch.begin(str(table.get("kind")))
         with watch.reading():
             connector = build_connector(name, table, self._site.home)

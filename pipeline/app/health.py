@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import http.client
 import os
+import threading
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
-import psutil
 from aiohttp import web
 from msgspec import Struct
 
+from pipeline.app import notes
 from pipeline.app.meters import Meters
 from pipeline.app.standing import Standing
 from pipeline.core.errors import ConfigError
@@ -30,22 +31,26 @@ class Health:
         self.meters = meters
         self.connectors: Callable[[], Sequence[Standing]] = tuple
         self._reasons: dict[str, str] = {}
+        self._lock = threading.Lock()
 
     def waits(self, part: str, reason: str) -> None:
         """``part`` (kafka, elasticsearch …) keeps the process from its work, for ``reason``."""
-        self._reasons[part] = reason
-        self.meters.set(READY, 0, self.role)
+        with self._lock:
+            self._reasons[part] = reason
+            self.meters.set(READY, 0, self.role)
 
     def works(self, part: str) -> None:
         """``part`` no longer keeps the process from its work."""
-        self._reasons.pop(part, None)
-        if not self._reasons:
-            self.meters.set(READY, 1, self.role)
+        with self._lock:
+            self._reasons.pop(part, None)
+            if not self._reasons:
+                self.meters.set(READY, 1, self.role)
 
     @property
     def reasons(self) -> dict[str, str]:
         """Part and reason of everything that is waited for."""
-        return dict(self._reasons)
+        with self._lock:
+            return dict(self._reasons)
 
 
 class Report(Struct, frozen=True):
@@ -113,28 +118,22 @@ def asked(note: Presence, host: str) -> Report | None:
 
 
 def announce(home: Path, role: str, port: int) -> Path:
-    """Leaves the note of this process; returns its path, to be unlinked at the end."""
-    folder = home / "run"
-    folder.mkdir(parents=True, exist_ok=True)
-    me = psutil.Process()
-    path = folder / f"role-{role}-{os.getpid()}.json"
-    draft = path.with_suffix(".new")
-    draft.write_bytes(msgspec.json.encode(Presence(role, me.pid, me.create_time(), port)))
-    # Whoever lists the roles removes a note that cannot be read, so there is never half a one.
-    draft.replace(path)
+    """Leaves the note of this process; returns its path, to be unlinked at the end.
+
+    Clears away those of its role whose processes were killed, for the image's health check asks them all.
+    """
+    present(home, role)
+    path = home / "run" / f"role-{role}-{os.getpid()}.json"
+    notes.leave(path, Presence(role, os.getpid(), notes.own_start(), port))
     return path
 
 
-def present(home: Path) -> list[Presence]:
-    """The roles that run now; notes of processes that are gone are cleared away."""
+def present(home: Path, role: str = "*") -> list[Presence]:
+    """The roles that run now, or those of this one; notes of processes that are gone are cleared away."""
     found = []
-    for path in sorted((home / "run").glob("role-*.json")):
-        try:
-            note = msgspec.json.decode(path.read_bytes(), type=Presence)
-            alive = abs(psutil.Process(note.pid).create_time() - note.started) < 2
-        except (OSError, msgspec.DecodeError, psutil.Error):
-            alive = False
-        if alive:
+    for path in sorted((home / "run").glob(f"role-{role}-*.json")):
+        note = notes.holding(path, Presence)
+        if note is not None:
             found.append(note)
         else:
             path.unlink(missing_ok=True)

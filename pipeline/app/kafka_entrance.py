@@ -16,25 +16,26 @@ from contextlib import suppress
 from msgspec import Struct
 
 from pipeline.app.brokers import Brokers, tls_context
+from pipeline.app.kafka_wire import (
+    ILLEGAL_SASL_STATE,
+    UNSUPPORTED_MECHANISM,
+    Closed,
+    exchange,
+    greet,
+    offered,
+)
 from pipeline.app.scram import Scram, ServerDidNotProve
 from pipeline.core.settings import KafkaSettings
 
 TIMEOUT = 5.0
 """Seconds for each step."""
 
-_API_VERSIONS, _SASL_HANDSHAKE, _SASL_AUTHENTICATE = 18, 17, 36
-_UNSUPPORTED_MECHANISM, _ILLEGAL_SASL_STATE, _UNSUPPORTED_REQUEST = 33, 34, 42
-_LARGEST_ANSWER = 1024 * 1024
 # OpenSSL's numbers of why a certificate is not trusted.
 _NOT_YET, _EXPIRED, _HOST, _ADDRESS = 9, 10, 62, 64
 
 
 class Barred(Exception):
     """A step failed; the message is the sentence for whoever has to act."""
-
-
-class _Closed(Exception):
-    """The other side hung up, or sent what is no Kafka."""
 
 
 class _Door(Struct, frozen=True):
@@ -93,10 +94,10 @@ def _enter(door: _Door) -> None:
             return
         with _encrypted(plain, door, door.context) as encrypted:
             try:
-                _greet(encrypted)
+                greet(encrypted)
             except ssl.SSLError as error:  # with TLS 1.3 the server judges our certificate only now
                 raise Barred(_certificate_refused(door, error)) from error
-            except (OSError, _Closed) as error:
+            except (OSError, Closed) as error:
                 raise Barred(f"Kafka at {door.address} ends the connection after TLS: see its log") from error
             _sign_in(encrypted, door)
 
@@ -104,8 +105,8 @@ def _enter(door: _Door) -> None:
 def _greet_plainly(plain: socket.socket, door: _Door) -> None:
     address = door.address
     try:
-        _greet(plain)
-    except (OSError, _Closed) as error:
+        greet(plain)
+    except (OSError, Closed) as error:
         if speaks_tls(door.host, door.port):
             meant = "SASL_SSL" if door.settings.sasl else "SSL"
             raise Barred(
@@ -167,8 +168,8 @@ def _certificate_refused(door: _Door, error: ssl.SSLError) -> str:
 def _sign_in(connection: socket.socket, door: _Door) -> None:
     """Asks for the mechanism, and signs in where that is wanted. Raises Barred."""
     address, settings = door.address, door.settings
-    code, offered = _offered(connection, settings.sasl_mechanism)
-    if reason := _no_way(door, code, offered):
+    code, names = offered(connection, settings.sasl_mechanism)
+    if reason := _no_way(door, code, names):
         raise Barred(reason)
     if not settings.sasl:
         return
@@ -180,11 +181,11 @@ def _sign_in(connection: socket.socket, door: _Door) -> None:
         _authenticate(connection, settings)
     except ServerDidNotProve:
         raise Barred(f"Kafka at {address} does not know the password itself: who is it really?") from None
-    except (OSError, _Closed, ValueError, KeyError, struct.error):
+    except (OSError, Closed, ValueError, KeyError, struct.error):
         raise Barred(refused) from None
 
 
-def _no_way(door: _Door, code: int, offered: list[str]) -> str:
+def _no_way(door: _Door, code: int, names: list[str]) -> str:
     """What the answer to asking for a mechanism says against us; empty where it is as we want it."""
     address, settings = door.address, door.settings
     if not settings.sasl:
@@ -192,17 +193,17 @@ def _no_way(door: _Door, code: int, offered: list[str]) -> str:
         return (
             f"Kafka at {address} asks for a sign-in: set kafka.security_protocol to {meant},"
             " kafka.username and its password"
-            if code != _ILLEGAL_SASL_STATE
+            if code != ILLEGAL_SASL_STATE
             else ""
         )
-    if code == _ILLEGAL_SASL_STATE:
+    if code == ILLEGAL_SASL_STATE:
         meant = "SSL" if settings.tls else "PLAINTEXT"
         return (
             f"Kafka at {address} has no sign-in on this port: name the port with one in kafka.bootstrap, or"
             f" set kafka.security_protocol to {meant}"
         )
-    if code == _UNSUPPORTED_MECHANISM:
-        taken = " or ".join(sorted(offered))
+    if code == UNSUPPORTED_MECHANISM:
+        taken = " or ".join(sorted(names))
         return (
             f"Kafka at {address} does not take {settings.sasl_mechanism}, but {taken}: set"
             " kafka.sasl_mechanism"
@@ -211,73 +212,14 @@ def _no_way(door: _Door, code: int, offered: list[str]) -> str:
 
 
 def _authenticate(connection: socket.socket, settings: KafkaSettings) -> None:
-    """Raises _Closed where the password is refused, ServerDidNotProve."""
+    """Raises Closed where the password is refused, ServerDidNotProve."""
     name, password = settings.username, settings.password.reveal()
     if settings.sasl_mechanism == "PLAIN":
-        _token(connection, f"\0{name}\0{password}".encode())
+        exchange(connection, f"\0{name}\0{password}".encode())
         return
     scram = Scram(settings.sasl_mechanism, name, password, secrets.token_urlsafe(24))
-    first = _token(connection, scram.first())
-    scram.verify(_token(connection, scram.final(first)))
-
-
-def _token(connection: socket.socket, token: bytes) -> bytes:
-    answer = _ask(connection, _SASL_AUTHENTICATE, 0, struct.pack(">i", len(token)) + token)
-    code, length = struct.unpack_from(">hh", answer)
-    if code:
-        raise _Closed
-    at = 4 + max(length, 0)
-    size = struct.unpack_from(">i", answer, at)[0]
-    return answer[at + 4 : at + 4 + max(size, 0)]
-
-
-def _offered(connection: socket.socket, mechanism: str) -> tuple[int, list[str]]:
-    """The error code of asking for a mechanism, and those that there are."""
-    try:
-        answer = _ask(connection, _SASL_HANDSHAKE, 1, _text(mechanism))
-        code, count = struct.unpack_from(">hi", answer)
-        names, at = [], 6
-        for _ in range(count):
-            length = struct.unpack_from(">h", answer, at)[0]
-            names.append(answer[at + 2 : at + 2 + length].decode())
-            at += 2 + length
-    except (OSError, _Closed, struct.error):
-        return _UNSUPPORTED_REQUEST, []
-    return code, names
-
-
-def _greet(connection: socket.socket) -> None:
-    """Raises _Closed, OSError where it is no Kafka that answers, or none that answers so."""
-    if len(_ask(connection, _API_VERSIONS, 0, b"")) < 2:
-        raise _Closed
-
-
-def _ask(connection: socket.socket, key: int, version: int, body: bytes) -> bytes:
-    """The body of the answer."""
-    request = struct.pack(">hhi", key, version, key) + _text("groundswell") + body
-    connection.sendall(struct.pack(">i", len(request)) + request)
-    size = struct.unpack(">i", _exactly(connection, 4))[0]
-    if not 4 <= size <= _LARGEST_ANSWER:
-        raise _Closed
-    answer = _exactly(connection, size)
-    if struct.unpack_from(">i", answer)[0] != key:
-        raise _Closed
-    return answer[4:]
-
-
-def _exactly(connection: socket.socket, size: int) -> bytes:
-    received = b""
-    while len(received) < size:
-        part = connection.recv(size - len(received))
-        if not part:
-            raise _Closed
-        received += part
-    return received
-
-
-def _text(text: str) -> bytes:
-    encoded = text.encode()
-    return struct.pack(">h", len(encoded)) + encoded
+    first = exchange(connection, scram.first())
+    scram.verify(exchange(connection, scram.final(first)))
 
 
 def speaks_tls(host: str, port: int) -> bool:
@@ -295,7 +237,7 @@ def speaks_tls(host: str, port: int) -> bool:
 
 
 def _speaks_kafka_plainly(door: _Door) -> bool:
-    with suppress(OSError, _Closed), door.dial() as plain:
-        _greet(plain)
+    with suppress(OSError, Closed), door.dial() as plain:
+        greet(plain)
         return True
     return False

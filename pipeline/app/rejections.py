@@ -29,7 +29,7 @@ from pipeline.core.rejection import (
 from pipeline.core.version import unpack
 
 
-class Standing(Struct, frozen=True):
+class Refused(Struct, frozen=True):
     """The last rejection of an input, how often it was refused, when first, and where the last refusal
     stands in its partition. ``mended`` is a post to be sent in place of the input."""
 
@@ -53,9 +53,9 @@ def told(brokers: Brokers, topics: Topics) -> Iterator[tuple[int, Rejection | St
             yield record.offset, decode_strike(record.value) if strike else decode_rejection(record.value)
 
 
-def standing(brokers: Brokers, topics: Topics) -> list[Standing]:
+def standing(brokers: Brokers, topics: Topics) -> list[Refused]:
     """What is refused and not yet dealt with, oldest first."""
-    found: dict[str, Standing] = {}
+    found: dict[str, Refused] = {}
     struck: dict[str, Strike] = {}
     for offset, entry in told(brokers, topics):
         if isinstance(entry, Strike):
@@ -65,12 +65,12 @@ def standing(brokers: Brokers, topics: Topics) -> list[Standing]:
             continue
         known = found.get(entry.id)
         first = known.first_at if known else entry.rejected_at
-        found[entry.id] = Standing(entry, known.attempts + 1 if known else 1, first, offset)
+        found[entry.id] = Refused(entry, known.attempts + 1 if known else 1, first, offset)
     left = [_since(entry, struck.get(entry.rejection.id)) for entry in found.values()]
     return sorted((one for one in left if one), key=lambda entry: entry.rejection.rejected_at)
 
 
-def _since(entry: Standing, strike: Strike | None) -> Standing | None:
+def _since(entry: Refused, strike: Strike | None) -> Refused | None:
     """With what the strike remembers of earlier refusals; None where they were the last."""
     if strike is None:
         return entry
@@ -84,12 +84,12 @@ def _since(entry: Standing, strike: Strike | None) -> Standing | None:
 
 
 def chosen(
-    entries: Iterable[Standing],
+    entries: Iterable[Refused],
     *,
     ids: Iterable[str] = (),
     reason: str | None = None,
     stage: str | None = None,
-) -> list[Standing]:
+) -> list[Refused]:
     """Those with one of the ids (or a beginning of one), the reason and the stage, where given."""
     starts = tuple(ids)
     return [
@@ -112,8 +112,8 @@ def post_in(rejection: Rejection) -> Post:
 
 
 def mended(
-    entries: Iterable[Standing], lines: Iterable[bytes], report: Callable[[str, str], None]
-) -> Iterator[Standing]:
+    entries: Iterable[Refused], lines: Iterable[bytes], report: Callable[[str, str], None]
+) -> Iterator[Refused]:
     """The rejections that JSON Lines of ``id`` and ``post`` name, each with the post to send in its place.
 
     ``report`` hears of each line that is no such thing: where it stands, and why.
@@ -135,7 +135,7 @@ def mended(
 
 
 def retry(
-    entries: Iterable[Standing],
+    entries: Iterable[Refused],
     topics: Topics,
     producer: Producer | None,
     report: Callable[[Rejection, str], None],
@@ -158,12 +158,12 @@ def retry(
     return len(sent)
 
 
-def _strike(entry: Standing, topics: Topics) -> Record:
+def _strike(entry: Refused, topics: Topics) -> Record:
     strike = Strike(entry.rejection.id, entry.offset, entry.attempts, entry.first_at)
     return Record(topics.rejected.name, f"{strike.id}{STRIKE}".encode(), encode_strike(strike))
 
 
-def _second_try(entry: Standing, topics: Topics) -> Record:
+def _second_try(entry: Refused, topics: Topics) -> Record:
     rejection, operation = entry.rejection, entry.rejection.operation
     post = entry.mended or post_in(rejection)
     if rejection.stage == "index":

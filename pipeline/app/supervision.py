@@ -6,15 +6,14 @@ number.
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-import psutil
 from msgspec import Struct
+
+from pipeline.app import notes
 
 State = Literal["runs", "rests", "parked"]
 
@@ -38,11 +37,7 @@ class Supervised(Struct, frozen=True):
 
 def note(home: Path, supervised: Supervised) -> None:
     """Leaves the note, in place of the one before."""
-    path = _note(home, supervised.role)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".new")
-    draft.write_bytes(msgspec.json.encode(supervised))
-    draft.replace(path)
+    notes.leave(_note(home, supervised.role), supervised)
 
 
 def forget(home: Path, role: str) -> None:
@@ -53,12 +48,9 @@ def forget(home: Path, role: str) -> None:
 def supervised(home: Path) -> Iterator[Supervised]:
     """The notes of all supervisors that live."""
     for path in sorted((home / "run").glob("supervised-*.json")):
-        try:
-            found = msgspec.json.decode(path.read_bytes(), type=Supervised)
-            if abs(psutil.Process(found.pid).create_time() - found.started) < 2:
-                yield found
-        except (OSError, msgspec.DecodeError, psutil.Error):
-            continue
+        found = notes.holding(path, Supervised)
+        if found is not None:
+            yield found
 
 
 def leave_words(home: Path, role: str, words: str) -> None:
@@ -94,8 +86,3 @@ def _note(home: Path, role: str) -> Path:
 
 def _words(home: Path, role: str) -> Path:
     return home / "run" / f"words-{role}.txt"
-
-
-def own_start() -> float:
-    """When this process began, as notes say it."""
-    return psutil.Process(os.getpid()).create_time()

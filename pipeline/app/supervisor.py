@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline.app import role_lock, supervision
+from pipeline.app import notes, role_lock, supervision
 from pipeline.app.hangup import Terminal
 from pipeline.app.supervision import State, Supervised
 from pipeline.core.errors import ConfigError, FatalError
@@ -57,20 +57,27 @@ class _Child:
         self._born = 0.0
         self._deaths = 0
         self._not_before = 0.0
-        self._began = supervision.own_start()
+        self._began = notes.own_start()
         self.parked = False
         self.reason = ""
 
     def start(self) -> None:
         # The child reads this pipe; its end tells the child that its parent is gone, however it died.
         theirs, self._lifeline = os.pipe()
-        self._process = subprocess.Popen(
-            [*self._command, "--role", self.role, "--lifeline", str(theirs), "--lock", str(self.lock)],
-            pass_fds=(theirs, self.lock),
-            start_new_session=True,
-        )
-        os.close(theirs)
         self._lives += 1
+        try:
+            self._process = subprocess.Popen(
+                [*self._command, "--role", self.role, "--lifeline", str(theirs), "--lock", str(self.lock)],
+                pass_fds=(theirs, self.lock),
+                start_new_session=True,
+            )
+        except OSError as error:
+            # No memory for one more process must not end those that work.
+            os.close(self._lifeline)
+            self._fell(f"it cannot be started: {error.strerror}", time.monotonic())
+            return
+        finally:
+            os.close(theirs)
         self._born = time.monotonic()
         self.parked = False
         self._note("runs")
@@ -91,9 +98,13 @@ class _Child:
     def _bury(self, status: int, now: float) -> None:
         os.close(self._lifeline)
         self._process = None
-        self.reason = supervision.take_words(self._home, self.role, status)
         if status == CONFIG_STATUS and self._lives == 1:
             raise ConfigError(f"the role {self.role} cannot start; its reason stands above")
+        self._fell(supervision.take_words(self._home, self.role, status), now)
+
+    def _fell(self, reason: str, now: float) -> None:
+        """Decides how long it rests, and tells of it."""
+        self.reason = reason
         self._deaths += 1
         rest = self._rests.after(self._deaths)
         self.parked = rest.parked
@@ -110,10 +121,7 @@ class _Child:
             )
         else:
             log.error(
-                "the role %s died with status %d; starting it again in %.1f s",
-                self.role,
-                status,
-                rest.seconds,
+                "the role %s died: %s; starting it again in %.1f s", self.role, self.reason, rest.seconds
             )
         self._note("parked" if self.parked else "rests", time.time() + rest.seconds)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
+from pipeline.core.conversion import located
 from pipeline.core.schema import PREFIX, bare, settings_of, variable_of
 from pipeline.core.settings import Table
 
@@ -31,9 +33,9 @@ def files_of(
         else:
             continue
         if os.environ.get(named):
-            found.append(Path(os.environ[named]).expanduser().absolute())
+            found.append(located(Path.cwd(), os.environ[named]))
         elif isinstance(table.get(key), str) and table[key]:
-            found.append(folder / Path(table[key]).expanduser())
+            found.append(located(folder, table[key]))
     return found
 
 
@@ -47,4 +49,6 @@ def _mark(file: Path) -> tuple[int, int, int] | None:
         status = file.stat()
     except OSError:
         return None
+    if stat.S_ISDIR(status.st_mode):
+        return 0, 0, status.st_ino  # its content is the connector's own doing
     return status.st_mtime_ns, status.st_size, status.st_ino

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from pipeline.app.health import Health
 from pipeline.core.errors import FatalError
-from pipeline.core.stalls import Partition, Stalls, Standing
+from pipeline.core.stalls import Partition, Progress, Stalls
 
 log = logging.getLogger("groundswell.watchdog")
 
@@ -58,7 +58,7 @@ class Watchdog:
         self._limits = limits
         self._end = end
         self._stalls = Stalls()
-        self._standings: Mapping[Partition, Standing] = {}
+        self._progress: Mapping[Partition, Progress] = {}
         self._states: Mapping[Partition, str] = {}
         self._fed = time.monotonic()
         self._told: set[Partition] = set()
@@ -70,11 +70,11 @@ class Watchdog:
         self._fed = time.monotonic()
         self._thread.start()
 
-    def feed(self, standings: Mapping[Partition, Standing], states: Mapping[Partition, str]) -> None:
+    def feed(self, progress: Mapping[Partition, Progress], states: Mapping[Partition, str]) -> None:
         """The event loop is alive, the partitions are so far, and this is their state in words. Called once
         a second."""
         self._states = states
-        self._standings = standings
+        self._progress = progress
         self._fed = time.monotonic()
 
     def close(self) -> None:
@@ -102,7 +102,7 @@ class Watchdog:
         held = any(part != STALL for part in self._health.reasons)
         still = {
             partition: seconds - self._limits.slow.get(partition[0], 0.0)
-            for partition, seconds in self._stalls.look(self._standings, held, now).items()
+            for partition, seconds in self._stalls.look(self._progress, held, now).items()
         }
         stalled = {partition: seconds for partition, seconds in still.items() if seconds > self._limits.tell}
         self._tell(stalled)

@@ -235,11 +235,11 @@ class Worker:
                     self._health.works("kafka")
             else:
                 self._health.works("kafka")
-            standings = consumer.standings()
-            for (topic, partition), standing in standings.items():
-                lag = max(standing.end - standing.done, 0)
+            progress = consumer.progress()
+            for (topic, partition), one in progress.items():
+                lag = max(one.end - one.done, 0)
                 self._meters.set(LAG, lag, self._role.name, topic, str(partition))
-            self._watchdog.feed(standings, consumer.states())
+            self._watchdog.feed(progress, consumer.states())
             await asyncio.sleep(1)
 
     async def _survey(self) -> None:

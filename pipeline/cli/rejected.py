@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pipeline.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pipeline.app.rejections import Standing
+    from pipeline.app.rejections import Refused
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -164,7 +164,7 @@ def _place(args: argparse.Namespace):  # type: ignore[no-untyped-def]
 _COLUMNS = ("id", "stage", "reason", "error", "origin", "attempts", "first_at", "rejected_at")
 
 
-def _row(entry: Standing) -> Mapping[str, object]:
+def _row(entry: Refused) -> Mapping[str, object]:
     rejection = entry.rejection
     return {
         "id": rejection.id,

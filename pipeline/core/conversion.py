@@ -147,7 +147,7 @@ class Reading:
         if fault := _forbidden(core, value):
             return self.problem(at, fault)
         if core is Path and isinstance(value, str) and (value or is_optional(annotation)):
-            return _located(self.folder, value) if value else None
+            return located(self.folder, value) if value else None
         if core is not Path and not (isinstance(value, float) and not math.isfinite(value)):
             # The message is made anew below: msgspec's own may quote a value, and says no bounds.
             with contextlib.suppress(msgspec.ValidationError):
@@ -162,7 +162,7 @@ class Reading:
             words = [word.strip() for word in text.split(",") if word.strip()]
             return self._value(annotation, [_loosely(bare(item), word) for word in words], name)
         if core is Path and text:
-            text = str(_located(Path.cwd(), text))
+            text = str(located(Path.cwd(), text))
         return self._value(annotation, _loosely(core, text), name)
 
     def _secret(self, key: str, data: dict[str, Any], at: str, name: str) -> Any:
@@ -187,7 +187,7 @@ class Reading:
     def _secret_file(self, named: str, folder: Path, at: str) -> Any:
         # The path itself is not shown: a person who takes the key for the secret's own would see the secret.
         try:
-            with _located(folder, named).open("rb") as file:
+            with located(folder, named).open("rb") as file:
                 content = file.read(SECRET_BYTES + 1)
             text = content.decode("utf-8-sig").rstrip("\r\n")
         except UnicodeDecodeError:
@@ -202,7 +202,7 @@ class Reading:
         return Secret(text) if text else self.problem(at, "the file it names is empty")
 
 
-def _located(folder: Path, named: str) -> Path:
+def located(folder: Path, named: str) -> Path:
     """The path as written, `~` as the user's home, a relative one from ``folder``."""
     path = Path(named)
     with contextlib.suppress(RuntimeError):  # `~name` of nobody: then it is a file's name

@@ -14,7 +14,7 @@ Partition = tuple[str, int]
 """A topic and the number of its partition."""
 
 
-class Standing(Struct, frozen=True):
+class Progress(Struct, frozen=True):
     """How far a partition is: records before ``done`` are confirmed, ``end`` is behind its last one."""
 
     done: int
@@ -27,18 +27,18 @@ class Stalls:
     def __init__(self) -> None:
         self._since: dict[Partition, tuple[int, float]] = {}
 
-    def look(self, standings: Mapping[Partition, Standing], held: bool, now: float) -> dict[Partition, float]:
+    def look(self, progress: Mapping[Partition, Progress], held: bool, now: float) -> dict[Partition, float]:
         """Seconds that each partition with records left has stood still.
 
         The clock of a partition starts anew when it moves, when nothing is left, and while work is
         ``held`` because the other side takes none: to wait for that is no stall.
         """
         since: dict[Partition, tuple[int, float]] = {}
-        for partition, standing in standings.items():
-            if held or standing.done >= standing.end:
+        for partition, one in progress.items():
+            if held or one.done >= one.end:
                 continue
-            done, began = self._since.get(partition, (standing.done, now))
-            since[partition] = (standing.done, began if done == standing.done else now)
+            done, began = self._since.get(partition, (one.done, now))
+            since[partition] = (one.done, began if done == one.done else now)
         self._since = since
         return {partition: now - began for partition, (_, began) in since.items()}
 

@@ -306,7 +306,7 @@ class XFixture:
     def table(self, server: PlatformServer, token: Path) -> Mapping[str, Any]:
         """The smallest pages, and a short patience."""
         fixed = {"rules": RULES, "bearer_token_file": str(token), "address": server.url, "batch": 10}
-        return {**fixed, "posts_per_month": 0, "interval_seconds": 1, "timeout_seconds": 1, **self._table}
+        return {**fixed, "posts_per_month": 0, "interval_seconds": 0.05, "timeout_seconds": 1, **self._table}
 
     def stage(
         self, folder: Path, certificate: Certificate | None = None

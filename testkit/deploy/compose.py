@@ -12,6 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from pipeline.app import supervisor
 from testkit.deploy import container
 from testkit.deploy.container import Container
@@ -25,6 +27,12 @@ USABLE_BYTES = 7 << 30
 
 HEAP_SHARE = {"kafka": 0.6, "elasticsearch": 0.5}
 """Of the limit; the rest is for what Java keeps outside, and Elasticsearch wants as much again."""
+
+
+def read(root: Path) -> Compose:
+    """The file of the repository at ``root``."""
+    compose: Compose = yaml.safe_load((root / "docker-compose.yml").read_text(encoding="utf-8"))
+    return compose
 
 
 @cache

@@ -5,9 +5,12 @@ Out of the parts of :mod:`pipeline.embedded`, whose own servers know no security
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.embedded import process
@@ -52,6 +55,17 @@ class Started:
     def end(self) -> None:
         """Ends it, gently if it lets us."""
         process.end(self._state, limit=20)
+
+
+@contextmanager
+def passing_home(prefix: str) -> Iterator[Path]:
+    """A home that the servers' user can enter, gone behind the block."""
+    home = Path(tempfile.mkdtemp(prefix=prefix))
+    home.chmod(0o711)
+    try:
+        yield home
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def folders(home: Path, name: str) -> tuple[Layout, Account | None]:

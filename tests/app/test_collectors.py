@@ -47,6 +47,10 @@ class Scripted:
         self._closed.append(1)
 
 
+def _table(name: str, path: str) -> str:
+    return f'[connectors.{name}]\nkind = "jsonl"\npath = "{path}"\n'
+
+
 class Running:
     """Collectors in a loop of their own. ``built`` and ``closed`` are one entry a connector's life."""
 
@@ -74,8 +78,11 @@ class Running:
         self._thread.start()
 
     def write(self, names: dict[str, Script]) -> None:
-        tables = "".join(f'[connectors.{name}]\nkind = "jsonl"\npath = "{name}.jsonl"\n' for name in names)
+        tables = "".join(_table(name, f"{name}.jsonl") for name in names)
         self.file.write_text("[collect]\npark_after = 3\nsilent_seconds = 0.5\n" + tables)
+
+    def write_as(self, name: str, path: str) -> None:
+        self.file.write_text(_table(name, path))
 
     def _run(self) -> None:
         self._loop.run_until_complete(self.collectors.run(self._stop))
@@ -187,6 +194,26 @@ def test_a_change_of_a_file_that_it_names_has_it_tried(
     until(one.is_in("reads", "only"), limit=20, why="the file has come")
     assert len(one.built) == 4
     until(lambda: one.site.health.reasons == {}, why="and all is well")
+
+
+def test_a_file_that_is_named_anew_is_watched_too(running: Callable[..., Running], tmp_path: Path) -> None:
+    mended = threading.Event()
+
+    def script() -> Read:
+        if not mended.is_set():
+            raise ConfigError("the file is missing")
+        return idle()
+
+    one = running(only=script)
+    until(one.is_in("parked", "only"), why="it is parked")
+    one.write_as("only", "~nobody-of-this-name/other.jsonl")
+    until(lambda: len(one.built) >= 4, limit=20, why="the settings have changed")
+    one.write_as("only", "other.jsonl")
+    until(lambda: len(one.built) >= 5, limit=20, why="and again")
+    until(one.is_in("parked", "only"), why="it is parked again")
+    mended.set()
+    (tmp_path / "other.jsonl").write_text("")
+    until(one.is_in("reads", "only"), limit=20, why="the file has come")
 
 
 def test_settings_are_read_anew_and_their_faults_are_told(running: Callable[..., Running]) -> None:

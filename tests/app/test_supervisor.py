@@ -5,6 +5,7 @@ No server is needed: a role without Kafka waits, and can be killed as well as an
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -15,10 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.app import supervisor
 from pipeline.app.health import present
 from pipeline.app.role_lock import take
 from pipeline.app.supervision import supervised
 from pipeline.core.errors import FatalError
+from pipeline.core.process_settings import DaemonSettings
 from testkit.installation import Installation
 from testkit.waiting import until
 
@@ -126,16 +129,26 @@ def test_when_all_roles_are_parked_the_daemon_ends(install: Callable[..., Instal
     assert "Traceback" not in said
 
 
-def test_never_parked_where_the_settings_say_so(install: Callable[..., Installation]) -> None:
-    installation = install(GROUNDSWELL_DAEMON_PARK_AFTER="0")
-    daemon = installation.start("run", "--role", ROLES)
-    for _ in range(3):
-        kill(installation, "index")
-    until(there(installation, "index"), why="index is started again")
-    daemon.send_signal(signal.SIGTERM)
-    status, said = end(daemon)
-    assert status == 0
-    assert "parked" not in said
+def test_never_parked_where_the_settings_say_so() -> None:
+    assert supervisor.rests_of(DaemonSettings()).after(10).parked
+    assert not supervisor.rests_of(DaemonSettings(park_after=0)).after(10_000).parked
+
+
+def test_a_role_that_cannot_be_started_rests_as_one_that_died(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(supervisor.subprocess, "Popen", full)
+
+    def descriptors() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = descriptors()
+    with pytest.raises(FatalError, match=r"index: it cannot be started: Resource temporarily unavailable$"):
+        supervisor.supervise(["index"], ["run"], tmp_path, DaemonSettings(park_after=3))
+    assert descriptors() == before
 
 
 def test_the_reason_of_a_death_is_the_roles_own_sentence(install: Callable[..., Installation]) -> None:

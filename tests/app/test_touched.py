@@ -44,3 +44,11 @@ def test_coming_going_writing_and_replacing_are_changes(tmp_path: Path) -> None:
     assert len(set(seen)) == 4
     file.unlink()
     assert marks([file]) == seen[0]
+
+
+def test_what_a_connector_writes_into_its_own_folder_is_no_change(tmp_path: Path) -> None:
+    absent = marks([tmp_path / "memory"])
+    (tmp_path / "memory").mkdir()
+    there = marks([tmp_path / "memory"])
+    (tmp_path / "memory" / "file").write_text("new")
+    assert marks([tmp_path / "memory"]) == there != absent

@@ -254,9 +254,8 @@ def test_a_followed_account_that_is_suspended_is_told(
 
 
 def test_settings_that_are_wrong_say_so() -> None:
-    with pytest.raises(ConfigError):
-        build(SETTINGS(words=("!?",)))
-    for wrong in ({"authors": ["acme.example"]}, {"hosts": []}, {"hosts": ["https://a.example"]}):
+    wrongs = ({"authors": ["a.example"]}, {"hosts": []}, {"hosts": ["https://a.example"]}, {"words": ["!?"]})
+    for wrong in wrongs:
         with pytest.raises(msgspec.ValidationError):
             msgspec.convert(wrong, SETTINGS)
     assert all(urlsplit(host).scheme == "wss" for host in HOSTS)

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from connectors._bluesky.memory import DATA
 from connectors._bluesky.taken import Taken
+from connectors._memory import FILE
 from connectors.bluesky import SETTINGS, Bluesky, at_home, build
 from pipeline.core.post import Post
 from testkit.connectors import bluesky as jetstream
@@ -253,16 +253,14 @@ def test_nothing_is_written_where_nothing_is_new(network: Network, listen: Any, 
     network.post(1, key(500))
     connector = listen()
     _, cursor = read_all(connector)
-    before = (tmp_path / "memory" / DATA).stat().st_mtime_ns
-    assert connector._taken is not None
-    number = connector._taken._memory._env.info()["last_txnid"]
+    files = [tmp_path / "memory" / name for name in (FILE, f"{FILE}-wal")]
+    before = [file.read_bytes() for file in files]
     connector._hang_up()
     network.delete(1, key(500))
     network.delete(2, key(500))
     again, _ = read_all(connector, cursor)
     assert len(again) == 2
-    assert connector._taken._memory._env.info()["last_txnid"] == number
-    assert (tmp_path / "memory" / DATA).stat().st_mtime_ns == before
+    assert [file.read_bytes() for file in files] == before
 
 
 def test_old_keys_are_forgotten_and_authors_are_not(tmp_path: Path) -> None:
@@ -295,6 +293,8 @@ def test_keys_come_in_order_and_of_one_author(tmp_path: Path) -> None:
 def test_the_file_belongs_to_whoever_runs_it_alone(network: Network, listen: Any, tmp_path: Path) -> None:
     network.post(1, key(500))
     read_all(listen())
-    assert (tmp_path / "memory").stat().st_mode & 0o077 == 0
-    assert (tmp_path / "memory" / DATA).stat().st_mode & 0o077 == 0
-    assert jetstream.did(1).encode() not in (tmp_path / "memory" / DATA).read_bytes()
+    files = [*(tmp_path / "memory").iterdir()]
+    assert FILE in {file.name for file in files}
+    for file in (tmp_path / "memory", *files):
+        assert file.stat().st_mode & 0o077 == 0, file
+    assert not any(jetstream.did(1).encode() in file.read_bytes() for file in files)

@@ -21,7 +21,7 @@ _DRIVER = """
 import json, os, sys, time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from connectors._reddit.memory import Memory
+from connectors._reddit.taken import Taken
 from connectors.reddit import SETTINGS, Reddit
 from pipeline.core.errors import RetryableError
 from pipeline.core.settings import Secret
@@ -29,7 +29,7 @@ from testkit.connectors import reddit as fixture
 
 folder, url, ahead = Path(sys.argv[1]), sys.argv[2], timedelta(minutes=float(sys.argv[3]))
 settings = SETTINGS(client_secret=Secret(fixture.SECRET), **fixture.table(url) | {"batch": 20})
-connector = Reddit(settings, [], Memory(folder), lambda: datetime.now(UTC) + ahead)
+connector = Reddit(settings, [], Taken(folder), lambda: datetime.now(UTC) + ahead)
 kept, sent = folder / "cursor", folder / "sent"
 cursor = json.loads(kept.read_text()) if kept.exists() else None
 print("begins", flush=True)

@@ -18,8 +18,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors._memory import FILE
 from connectors._reddit.looks import Change, Known, Shown, looked_at, next_look
-from connectors._reddit.memory import Memory
+from connectors._reddit.taken import Taken
 from connectors.reddit import SETTINGS, Reddit
 from pipeline.app.registry import build_connector
 from pipeline.core.errors import ConfigError, RetryableError
@@ -54,7 +55,7 @@ class Past:
     def connect(self, **settings: Any) -> Reddit:
         table = fixture.table(self.server.url) | {"batch": 100, "poll_seconds": 1, "recheck_hours": 24.0}
         made = SETTINGS(client_secret=Secret(fixture.SECRET), **(table | settings))
-        connector = Reddit(made, [], Memory(self.folder), self.now, self.clock)
+        connector = Reddit(made, [], Taken(self.folder), self.now, self.clock)
         self._stack.callback(connector.close)
         return connector
 
@@ -243,7 +244,7 @@ def test_without_a_home_nothing_is_remembered(past: Past, tmp_path: Path) -> Non
         connector = build_connector("mine", table, home)
         catch_up(connector)  # type: ignore[arg-type]
         connector.close()
-        assert (tmp_path / "home" / "connectors" / "mine" / "taken.sqlite").exists() == remembers
+        assert (tmp_path / "home" / "connectors" / "mine" / FILE).exists() == remembers
     never = build_connector("other", table | {"recheck_hours": 0}, tmp_path / "home")
     catch_up(never)  # type: ignore[arg-type]
     never.close()
@@ -258,7 +259,7 @@ def known(number: int, at: float) -> Known:
 
 
 def test_the_memory_is_bounded_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    memory = Memory(tmp_path, most=100)
+    memory = Taken(tmp_path, most=100)
     for start in range(0, 400, 40):
         memory.remember([(known(number, float(number)), 1.0) for number in range(start, start + 40)])
     kept = memory.due(2.0, 1000)
@@ -268,7 +269,7 @@ def test_the_memory_is_bounded_and_says_so(tmp_path: Path, caplog: pytest.LogCap
 
 
 def test_what_is_known_stays_until_a_look_says_otherwise(tmp_path: Path) -> None:
-    memory = Memory(tmp_path)
+    memory = Taken(tmp_path)
     old, new = known(1, 5.0), Known(fixture.name(1), 5.0, 9.0, 77)
     memory.remember([(old, 1.0)])
     memory.remember([(new, 3.0)])
@@ -284,17 +285,18 @@ def test_what_is_known_stays_until_a_look_says_otherwise(tmp_path: Path) -> None
 
 
 def test_a_damaged_memory_says_what_to_do(tmp_path: Path) -> None:
-    (tmp_path / "taken.sqlite").write_bytes(b"no database " * 1000)
-    with pytest.raises(ConfigError, match="delete it"):
-        Memory(tmp_path).due(1.0, 1)
+    (tmp_path / FILE).write_bytes(b"no database " * 1000)
+    with pytest.raises(ConfigError, match="remove that folder"):
+        Taken(tmp_path).due(1.0, 1)
 
 
 _WRITER = """
 import sys
 from pathlib import Path
+from connectors._memory import FILE
 from connectors._reddit.looks import Known
-from connectors._reddit.memory import Memory
-memory = Memory(Path(sys.argv[1]))
+from connectors._reddit.taken import Taken
+memory = Taken(Path(sys.argv[1]))
 number = 0
 while True:
     names = [Known(f"t1_{number + step}", 1.0, 0.0, 5) for step in range(10)]
@@ -315,7 +317,7 @@ def test_what_was_remembered_outlives_a_kill(tmp_path: Path) -> None:
             until(lambda w=writer, s=said: s.append(int(w.stdout.readline())) or s[-1] > 100)  # type: ignore[misc,union-attr,func-returns-value]
             os.kill(writer.pid, signal.SIGKILL)
             said += [int(line) for line in writer.stdout.read().split()]
-        memory = Memory(folder)
+        memory = Taken(folder)
         kept = memory.due(2.0, 10**6)
         assert {f"t1_{number}" for number in range(said[-1])} <= {one.name for one in kept}
         assert len(kept) % 10 == 0, "a batch is remembered whole or not at all"

@@ -165,5 +165,5 @@ def test_addresses_that_a_token_may_travel_to(address: str) -> None:
 
 @pytest.mark.parametrize("address", ["http://api.x.com", "http://10.0.0.1", "http://localhost.evil.example"])
 def test_addresses_that_it_may_not(address: str) -> None:
-    with pytest.raises(ConfigError, match="https://"):
+    with pytest.raises(ValueError, match="https://"):
         check_address(address, "address")

@@ -6,13 +6,12 @@ import copy
 from pathlib import Path
 
 import pytest
-import yaml
 
 from testkit.deploy import compose as checks
 from testkit.deploy.slips import Slip, read_slips
 
 ROOT = Path(__file__).parents[2]
-COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+COMPOSE = checks.read(ROOT)
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
+from testkit.deploy import compose
 from testkit.deploy import dockerfile as checks
 
 ROOT = Path(__file__).parents[2]
@@ -81,10 +81,10 @@ def test_the_builder_of_the_wheel_is_the_locked_one(tmp_path: Path) -> None:
 
 
 def test_compose_checks_health_with_what_the_image_has() -> None:
-    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    services = compose.read(ROOT)["services"]
     final = checks.read(DOCKERFILE)[-1]
     targets = [copy.words[-1] for copy in final.all("COPY")]
-    ours = [one for one in compose["services"].values() if one["image"].startswith("groundswell:")]
+    ours = [one for one in services.values() if one["image"].startswith("groundswell:")]
     tests = [one["healthcheck"]["test"] for one in ours if "test" in one["healthcheck"]]
     assert len(tests) == 3
     for test in tests:
@@ -95,6 +95,6 @@ def test_compose_checks_health_with_what_the_image_has() -> None:
 def test_the_home_that_is_mounted_is_the_one_that_the_user_owns() -> None:
     """A volume takes its owner from what the image has at its place."""
     home = checks.read(DOCKERFILE)[-1].environ["GROUNDSWELL_HOME"]
-    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
-    ours = [one for one in compose["services"].values() if one["image"].startswith("groundswell:")]
+    services = compose.read(ROOT)["services"]
+    ours = [one for one in services.values() if one["image"].startswith("groundswell:")]
     assert {one["environment"]["GROUNDSWELL_HOME"] for one in ours} == {home}

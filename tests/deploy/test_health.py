@@ -14,7 +14,8 @@ from types import ModuleType
 
 import pytest
 
-from pipeline.app.health import Health, announce, serve
+from pipeline.app import notes
+from pipeline.app.health import Health, Presence, announce, serve
 from pipeline.app.meters import Meters
 from testkit.deploy.container import PAGES
 
@@ -81,3 +82,15 @@ def test_without_pages_it_asks_every_role_that_left_its_note(
         assert script.main([]) == 0
     assert script.main([]) == 1
     assert "does not answer" in capsys.readouterr().out
+
+
+def test_a_role_that_was_killed_and_started_again_is_well(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GROUNDSWELL_HOME", str(tmp_path))
+    with _role(Health("index", Meters())) as port:
+        killed = Presence("index", 2**22 + 1, 0.0, 1)
+        notes.leave(tmp_path / "run" / f"role-index-{killed.pid}.json", killed)
+        assert script.main([]) == 1
+        announce(tmp_path, "index", port)
+        assert script.main([]) == 0

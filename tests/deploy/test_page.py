@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
+from testkit.deploy import compose
 from testkit.deploy.compose import bytes_of
 from testkit.deploy.container import command_problems, settings_problems
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```\n(.+?)^```", PAGE, re.DOTALL | re.MULTILINE)
-COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+COMPOSE = compose.read(ROOT)
 SERVICES = COMPOSE["services"]
 
 

@@ -9,14 +9,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
+from testkit.deploy import compose
 from testkit.deploy.compose import made_by_certificates
 from testkit.deploy.image import image_programs, make_certificates
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "configs" / "deploy"
-COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+COMPOSE = compose.read(ROOT)
 
 SCRIPTS = sorted(DEPLOY.rglob("*.sh"))
 

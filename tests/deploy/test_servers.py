@@ -8,14 +8,12 @@ import shutil
 import ssl
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
-import yaml
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource
 from elasticsearch import Elasticsearch
@@ -31,25 +29,24 @@ from pipeline.embedded.distributions import jars, unpacked
 from pipeline.embedded.java import Search, choose
 from pipeline.embedded.ports import LOOPBACK, chooser
 from pipeline.embedded.start import choose_line
+from testkit.deploy import compose
 from testkit.deploy.image import image_programs, make_certificates
 from testkit.deploy.servers import properties_of
 from testkit.platform.certificate import openssl
 from testkit.secured.authority import Authority
 from testkit.secured.elasticsearch import ADMIN, PASSWORD, SecuredElasticsearch, secured_elasticsearch
-from testkit.secured.starting import Started, folders
+from testkit.secured.starting import Started, folders, passing_home
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "configs" / "deploy"
-SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+SERVICES = compose.read(ROOT)["services"]
 
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[Path]:
     """A home that the servers' user can enter."""
-    home = Path(tempfile.mkdtemp(prefix="groundswell-deploy-"))
-    home.chmod(0o711)
-    yield home
-    shutil.rmtree(home, ignore_errors=True)
+    with passing_home("groundswell-deploy-") as home:
+        yield home
 
 
 @pytest.fixture(scope="module")

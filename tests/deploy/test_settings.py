@@ -6,13 +6,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 
 from pipeline.app.checking import look_at
 from pipeline.core.configuration import read_settings
+from testkit.deploy import compose
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["configs"]
+CONFIGS = compose.read(ROOT)["configs"]
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from testkit.platform.certificate import openssl
 from testkit.secured.authority import Authority
 from testkit.secured.elasticsearch import SecuredElasticsearch, secured_elasticsearch
 from testkit.secured.kafka import SecuredKafka, secured_kafka
+from testkit.secured.starting import passing_home
 
 ROLE_FILE = Path(__file__).parents[2] / "configs" / "deploy" / "elasticsearch-role.json"
 PASSWORD = "a password; with, all=that"
@@ -29,10 +28,8 @@ if openssl() is None:
 @pytest.fixture(scope="session")
 def secured_home() -> Iterator[Path]:
     """A home that the servers' user can enter."""
-    home = Path(tempfile.mkdtemp(prefix="groundswell-secured-"))
-    home.chmod(0o711)
-    yield home
-    shutil.rmtree(home, ignore_errors=True)
+    with passing_home("groundswell-secured-") as home:
+        yield home
 
 
 @pytest.fixture(scope="session")
