@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import os
 import urllib.request
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -17,6 +19,8 @@ from pipeline.app.meters import Meters
 from pipeline.app.standing import Standing
 from pipeline.core.errors import ConfigError
 from pipeline.core.metrics import READY
+
+log = logging.getLogger("groundswell.health")
 
 ROLES = ("collect", "enrich", "index", "directory")
 """The roles of the daemon: those on the way of a post in its order, then the one that knows the customers."""
@@ -114,15 +118,24 @@ def asked(note: Presence, host: str) -> Report | None:
 
 def announce(home: Path, role: str, port: int) -> Path:
     """Leaves the note of this process; returns its path, to be unlinked at the end."""
-    folder = home / "run"
-    folder.mkdir(parents=True, exist_ok=True)
     me = psutil.Process()
-    path = folder / f"role-{role}-{os.getpid()}.json"
-    draft = path.with_suffix(".new")
-    draft.write_bytes(msgspec.json.encode(Presence(role, me.pid, me.create_time(), port)))
-    # Whoever lists the roles removes a note that cannot be read, so there is never half a one.
-    draft.replace(path)
+    path = home / "run" / f"role-{role}-{os.getpid()}.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".new")
+        draft.write_bytes(msgspec.json.encode(Presence(role, me.pid, me.create_time(), port)))
+        # Whoever lists the roles removes a note that cannot be read, so there is never half a one.
+        draft.replace(path)
+    except OSError as error:
+        # A full disk must not keep posts from those who need none of it.
+        log.warning("%s cannot be written (%s): `status` does not see this role", path, error.strerror)
     return path
+
+
+def leave(note: Path) -> None:
+    """Takes the note of :func:`announce` away, as far as the disk lets us."""
+    with suppress(OSError):
+        note.unlink(missing_ok=True)
 
 
 def present(home: Path) -> list[Presence]:
@@ -132,10 +145,10 @@ def present(home: Path) -> list[Presence]:
         try:
             note = msgspec.json.decode(path.read_bytes(), type=Presence)
             alive = abs(psutil.Process(note.pid).create_time() - note.started) < 2
-        except (OSError, msgspec.DecodeError, psutil.Error):
+        except (OSError, ValueError, msgspec.DecodeError, psutil.Error):
             alive = False
         if alive:
             found.append(note)
         else:
-            path.unlink(missing_ok=True)
+            leave(path)
     return found

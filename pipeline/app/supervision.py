@@ -1,20 +1,24 @@
 """What a supervisor says of its roles, on disk, for ``status``: one note a role below ``run`` of the home.
 
 Roles leave their last words there, too, so that whoever asks why a role is down reads a reason and not a
-number.
+number. Where none can be written, as on a full disk, the roles go on without: only ``status`` knows less.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 import psutil
 from msgspec import Struct
+
+log = logging.getLogger("groundswell.supervisor")
 
 State = Literal["runs", "rests", "parked"]
 
@@ -39,15 +43,18 @@ class Supervised(Struct, frozen=True):
 def note(home: Path, supervised: Supervised) -> None:
     """Leaves the note, in place of the one before."""
     path = _note(home, supervised.role)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".new")
-    draft.write_bytes(msgspec.json.encode(supervised))
-    draft.replace(path)
+    with _as_far_as_it_goes(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".new")
+        draft.write_bytes(msgspec.json.encode(supervised))
+        draft.replace(path)
 
 
 def forget(home: Path, role: str) -> None:
     """Takes the note away: the supervisor ends."""
-    _note(home, role).unlink(missing_ok=True)
+    path = _note(home, role)
+    with _as_far_as_it_goes(path):
+        path.unlink(missing_ok=True)
 
 
 def supervised(home: Path) -> Iterator[Supervised]:
@@ -57,15 +64,16 @@ def supervised(home: Path) -> Iterator[Supervised]:
             found = msgspec.json.decode(path.read_bytes(), type=Supervised)
             if abs(psutil.Process(found.pid).create_time() - found.started) < 2:
                 yield found
-        except (OSError, msgspec.DecodeError, psutil.Error):
-            continue
+        except (OSError, ValueError, msgspec.DecodeError, psutil.Error):
+            continue  # gone, or no note: bytes that are no text, a number that no process has
 
 
 def leave_words(home: Path, role: str, words: str) -> None:
     """Why this process cannot go on, for its supervisor."""
     path = _words(home, role)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(words[:_LONGEST_WORDS], encoding="utf-8")
+    with _as_far_as_it_goes(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(words[:_LONGEST_WORDS], encoding="utf-8", errors="replace")
 
 
 def take_words(home: Path, role: str, status: int | None) -> str:
@@ -86,6 +94,17 @@ def _in_words(status: int | None) -> str:
         return f"it was killed by {signal.Signals(-status).name}"
     except ValueError:
         return f"it was killed by signal {-status}"
+
+
+@contextmanager
+def _as_far_as_it_goes(path: Path) -> Iterator[None]:
+    """A note is worth no role's life."""
+    try:
+        yield
+    except OSError as error:
+        log.warning(
+            "%s cannot be written (%s): `status` may not tell how its role stands", path, error.strerror
+        )
 
 
 def _note(home: Path, role: str) -> Path:

@@ -62,18 +62,32 @@ class _Child:
         self.reason = ""
 
     def start(self) -> None:
-        # The child reads this pipe; its end tells the child that its parent is gone, however it died.
-        theirs, self._lifeline = os.pipe()
-        self._process = subprocess.Popen(
-            [*self._command, "--role", self.role, "--lifeline", str(theirs), "--lock", str(self.lock)],
-            pass_fds=(theirs, self.lock),
-            start_new_session=True,
-        )
-        os.close(theirs)
+        """Where the machine has no room for a process, that counts as a death."""
+        try:
+            self._process, self._lifeline = self._spawn()
+        except OSError as error:
+            self._rest(f"it cannot be started: {error.strerror}", time.monotonic())
+            return
         self._lives += 1
         self._born = time.monotonic()
         self.parked = False
         self._note("runs")
+
+    def _spawn(self) -> tuple[subprocess.Popen[bytes], int]:
+        # The child reads this pipe; its end tells the child that its parent is gone, however it died.
+        theirs, ours = os.pipe()
+        try:
+            process = subprocess.Popen(
+                [*self._command, "--role", self.role, "--lifeline", str(theirs), "--lock", str(self.lock)],
+                pass_fds=(theirs, self.lock),
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(ours)
+            raise
+        finally:
+            os.close(theirs)
+        return process, ours
 
     def check(self, now: float) -> None:
         """Notes a death and when to start again; starts again when the time has come."""
@@ -91,9 +105,13 @@ class _Child:
     def _bury(self, status: int, now: float) -> None:
         os.close(self._lifeline)
         self._process = None
-        self.reason = supervision.take_words(self._home, self.role, status)
+        reason = supervision.take_words(self._home, self.role, status)
         if status == CONFIG_STATUS and self._lives == 1:
             raise ConfigError(f"the role {self.role} cannot start; its reason stands above")
+        self._rest(reason, now)
+
+    def _rest(self, reason: str, now: float) -> None:
+        self.reason = reason
         self._deaths += 1
         rest = self._rests.after(self._deaths)
         self.parked = rest.parked
@@ -109,12 +127,7 @@ class _Child:
                 rest.seconds / 60,
             )
         else:
-            log.error(
-                "the role %s died with status %d; starting it again in %.1f s",
-                self.role,
-                status,
-                rest.seconds,
-            )
+            log.error("the role %s died (%s); starting it again in %.1f s", self.role, reason, rest.seconds)
         self._note("parked" if self.parked else "rests", time.time() + rest.seconds)
 
     def look_again(self) -> None:

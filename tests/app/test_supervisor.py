@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,7 +19,9 @@ import pytest
 from pipeline.app.health import present
 from pipeline.app.role_lock import take
 from pipeline.app.supervision import supervised
+from pipeline.app.supervisor import _Child
 from pipeline.core.errors import FatalError
+from pipeline.core.process_settings import DaemonSettings
 from testkit.installation import Installation
 from testkit.waiting import until
 
@@ -124,6 +127,49 @@ def test_when_all_roles_are_parked_the_daemon_ends(install: Callable[..., Instal
         " index: it was killed by SIGKILL"
     )
     assert "Traceback" not in said
+
+
+def test_a_home_that_takes_no_notes_ends_no_role(install: Callable[..., Installation]) -> None:
+    installation = install()
+    for role in ROLES.split(","):
+        # As on a full or read-only disk: neither the note nor its draft can be written.
+        for name in (f"supervised-{role}.new", f"supervised-{role}.json", f"words-{role}.txt"):
+            (installation.home / "run" / name / "in the way").mkdir(parents=True)
+    daemon = installation.start("run", "--role", ROLES)
+    kill(installation, "index")
+    until(there(installation, "index"), why="index is started again")
+    daemon.send_signal(signal.SIGTERM)
+    status, said = end(daemon)
+    assert status == 0, said
+    assert "supervised-index.json cannot be written (Is a directory)" in said
+    assert "Traceback" not in said
+
+
+def test_notes_that_are_none_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    whole = b'{"role":"%s","pid":%d,"started":0,"state":"runs","port":1}'
+    notes = (b"", b"\xff\xfe", whole % (b"\xff", 1), whole % (b"index", -5), whole % (b"index", 2**70))
+    for number, note in enumerate(notes):
+        for kind in ("supervised", "role"):
+            (tmp_path / "run" / f"{kind}-{number}.json").write_bytes(note)
+    assert list(supervised(tmp_path)) == []
+    assert present(tmp_path) == []
+
+
+def test_a_process_that_cannot_be_made_counts_as_a_death(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    child = _Child("index", [str(program)], tmp_path, DaemonSettings())
+    child.start()
+    [note] = supervised(tmp_path)
+    assert (note.state, note.deaths) == ("rests", 1)
+    assert note.reason == "it cannot be started: No such file or directory"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    child.check(time.monotonic() + 60)
+    [note] = supervised(tmp_path)
+    assert note.state == "runs"
+    child.ask_to_end()
+    child.wait(time.monotonic() + 10)
 
 
 def test_never_parked_where_the_settings_say_so(install: Callable[..., Installation]) -> None:
