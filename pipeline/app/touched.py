@@ -45,6 +45,6 @@ def marks(files: list[Path]) -> Marks:
 def _mark(file: Path) -> tuple[int, int, int] | None:
     try:
         status = file.stat()
-    except OSError:
-        return None
+    except (OSError, ValueError):
+        return None  # it is away, or its name is none
     return status.st_mtime_ns, status.st_size, status.st_ino

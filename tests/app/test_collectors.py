@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -159,6 +160,15 @@ def test_what_waiting_does_not_mend_is_parked_and_what_it_does_is_not(
     assert len(one.closed) == len(one.built), "every one that was built was let go"
     parked = [record for record in caplog.records if "parked after 3 failures in a row" in record.message]
     assert sorted(record.message.partition(":")[0] for record in parked) == ["credentials", "fault"]
+
+
+def test_a_clock_that_is_set_back_makes_no_rest_longer(
+    running: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() - 2 * 86400)
+    ours = running(one=failing(FatalError("the disk is full")))
+    until(lambda: len(ours.built) > 2, why="it is tried again")
 
 
 def test_told_to_look_again_it_is_tried_and_counted_anew(running: Callable[..., Running]) -> None:
