@@ -11,6 +11,7 @@ import secrets
 import socket
 import ssl
 import struct
+import time
 from contextlib import suppress
 
 from msgspec import Struct
@@ -25,6 +26,7 @@ TIMEOUT = 5.0
 _API_VERSIONS, _SASL_HANDSHAKE, _SASL_AUTHENTICATE = 18, 17, 36
 _UNSUPPORTED_MECHANISM, _ILLEGAL_SASL_STATE, _UNSUPPORTED_REQUEST = 33, 34, 42
 _LARGEST_ANSWER = 1024 * 1024
+_MOST_MECHANISMS = 100
 # OpenSSL's numbers of why a certificate is not trusted.
 _NOT_YET, _EXPIRED, _HOST, _ADDRESS = 9, 10, 62, 64
 
@@ -96,6 +98,8 @@ def _enter(door: _Door) -> None:
                 _greet(encrypted)
             except ssl.SSLError as error:  # with TLS 1.3 the server judges our certificate only now
                 raise Barred(_certificate_refused(door, error)) from error
+            except TimeoutError as error:
+                raise Barred(_slow(door)) from error
             except (OSError, _Closed) as error:
                 raise Barred(f"Kafka at {door.address} ends the connection after TLS: see its log") from error
             _sign_in(encrypted, door)
@@ -112,6 +116,8 @@ def _greet_plainly(plain: socket.socket, door: _Door) -> None:
                 f"Kafka at {address} speaks TLS: set kafka.security_protocol to {meant}, or name the port"
                 " without TLS in kafka.bootstrap"
             ) from error
+        if isinstance(error, TimeoutError):
+            raise Barred(_slow(door)) from error
         raise Barred(f"what answers at {address} is no Kafka: correct kafka.bootstrap") from error
 
 
@@ -164,6 +170,13 @@ def _certificate_refused(door: _Door, error: ssl.SSLError) -> str:
     )
 
 
+def _slow(door: _Door) -> str:
+    return (
+        f"Kafka at {door.address} takes the connection and then does not answer within {TIMEOUT:.0f} s: see"
+        " its log, or correct kafka.bootstrap"
+    )
+
+
 def _sign_in(connection: socket.socket, door: _Door) -> None:
     """Asks for the mechanism, and signs in where that is wanted. Raises Barred."""
     address, settings = door.address, door.settings
@@ -180,6 +193,8 @@ def _sign_in(connection: socket.socket, door: _Door) -> None:
         _authenticate(connection, settings)
     except ServerDidNotProve:
         raise Barred(f"Kafka at {address} does not know the password itself: who is it really?") from None
+    except TimeoutError:
+        raise Barred(_slow(door)) from None
     except (OSError, _Closed, ValueError, KeyError, struct.error):
         raise Barred(refused) from None
 
@@ -202,7 +217,7 @@ def _no_way(door: _Door, code: int, offered: list[str]) -> str:
             f" set kafka.security_protocol to {meant}"
         )
     if code == _UNSUPPORTED_MECHANISM:
-        taken = " or ".join(sorted(offered))
+        taken = " or ".join(sorted(offered)) or "none that it names"
         return (
             f"Kafka at {address} does not take {settings.sasl_mechanism}, but {taken}: set"
             " kafka.sasl_mechanism"
@@ -237,13 +252,14 @@ def _offered(connection: socket.socket, mechanism: str) -> tuple[int, list[str]]
         answer = _ask(connection, _SASL_HANDSHAKE, 1, _text(mechanism))
         code, count = struct.unpack_from(">hi", answer)
         names, at = [], 6
-        for _ in range(count):
-            length = struct.unpack_from(">h", answer, at)[0]
-            names.append(answer[at + 2 : at + 2 + length].decode())
+        for _ in range(min(count, _MOST_MECHANISMS)):
+            length = max(struct.unpack_from(">h", answer, at)[0], 0)
+            names.append(answer[at + 2 : at + 2 + length].decode("ascii"))
             at += 2 + length
-    except (OSError, _Closed, struct.error):
+    except (OSError, _Closed, struct.error, UnicodeDecodeError):
         return _UNSUPPORTED_REQUEST, []
-    return code, names
+    # They are shown, and whoever answers may be anybody.
+    return code, [name for name in names if name.isprintable()]
 
 
 def _greet(connection: socket.socket) -> None:
@@ -255,19 +271,23 @@ def _greet(connection: socket.socket) -> None:
 def _ask(connection: socket.socket, key: int, version: int, body: bytes) -> bytes:
     """The body of the answer."""
     request = struct.pack(">hhi", key, version, key) + _text("groundswell") + body
+    deadline = time.monotonic() + TIMEOUT
+    connection.settimeout(TIMEOUT)
     connection.sendall(struct.pack(">i", len(request)) + request)
-    size = struct.unpack(">i", _exactly(connection, 4))[0]
+    size = struct.unpack(">i", _exactly(connection, 4, deadline))[0]
     if not 4 <= size <= _LARGEST_ANSWER:
         raise _Closed
-    answer = _exactly(connection, size)
+    answer = _exactly(connection, size, deadline)
     if struct.unpack_from(">i", answer)[0] != key:
         raise _Closed
     return answer[4:]
 
 
-def _exactly(connection: socket.socket, size: int) -> bytes:
+def _exactly(connection: socket.socket, size: int, deadline: float) -> bytes:
+    """Raises TimeoutError at the deadline, however little by little it comes."""
     received = b""
     while len(received) < size:
+        connection.settimeout(max(deadline - time.monotonic(), 0.001))
         part = connection.recv(size - len(received))
         if not part:
             raise _Closed
