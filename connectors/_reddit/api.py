@@ -25,7 +25,7 @@ from prawcore.rate_limit import RateLimiter
 from prawcore.sessions import FiniteRetryStrategy
 
 from connectors._loose import dict_of, read_json, text_of
-from connectors._refusal import refused
+from connectors._refusal import LONGEST_REST, refused
 from connectors._session import Session
 from pipeline.core.errors import ConfigError, GroundswellError, RetryableError
 from pipeline.core.protocols import Limit
@@ -208,7 +208,7 @@ class Api:
         left, used, reset = told
         if left is not None:
             self._left, self._used = left, used or 0.0
-            self._anew = self._clock() + (reset or 0.0)
+            self._anew = self._clock() + min(reset or 0.0, LONGEST_REST)
         elif self._left is not None and self._over():
             self._left = None
         clock = self._session.last.clock

@@ -50,6 +50,16 @@ def test_the_limits_are_told_and_kept_to(world: World) -> None:
     assert connector.read(cursor).limits[0].left == 900
 
 
+def test_a_limit_that_is_said_to_last_for_days_is_asked_about_within_the_hour(world: World) -> None:
+    world.say(1)
+    world.site.left, world.site.reset = 0.0, 999_999
+    connector = world.connect(submissions=False)
+    with pytest.raises(RetryableError, match="limit is used up") as refused:
+        for _ in range(3):
+            connector.read(None)
+    assert 3500 < (refused.value.retry_after or 0) <= 3600
+
+
 def test_an_outage_is_not_waited_out_to_the_end_of_the_limit(world: World) -> None:
     def out_of_order(asked: Asked) -> Answer:
         answer = world.site(asked)
