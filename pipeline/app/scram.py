@@ -6,7 +6,6 @@ import base64
 import hashlib
 import hmac
 
-
 MOST_ITERATIONS = 1_000_000
 """Half a second of work; Kafka takes 16,384 at most, and more would have us count for a stranger."""
 

@@ -54,6 +54,7 @@ class Busy:
         self._retry_after = retry_after
 
     def read(self, cursor: Cursor | None) -> Read:
+        del cursor
         raise RetryableError("busy", self._retry_after)
 
     def close(self) -> None:
@@ -68,6 +69,7 @@ class Once(Busy):
         self._posts = posts
 
     def read(self, cursor: Cursor | None) -> Read:
+        del cursor
         return Read(posts=self._posts, cursor={"at": 1}, wait=None)
 
 
