@@ -16,7 +16,6 @@ import tweepy
 from msgspec import Struct
 
 from connectors._loose import dict_of, read_json, rows_of, text_of
-from connectors._refusal import reset_seconds
 from connectors._session import Answered, Bearer, Session
 from connectors._x.refusal import (
     WHO,
@@ -28,7 +27,6 @@ from connectors._x.refusal import (
 )
 from connectors._x.tweets import ASKED, Page, page_of
 from pipeline.core.errors import ConfigError, GroundswellError, RetryableError
-from pipeline.core.protocols import Limit
 
 log = logging.getLogger("groundswell.x")
 
@@ -49,17 +47,6 @@ class Rule(Struct, frozen=True):
 def session_for(address: str, token: Bearer, timeout: float) -> Session:
     """A session with X at ``address``."""
     return Session(WHO, timeout=timeout, elsewhere=dict.fromkeys(HOSTS, address), auth=token)
-
-
-def limits_of(answered: Answered, now: datetime) -> list[Limit]:
-    """What X says may still be asked."""
-    left, total = (
-        int(text) if (text := answered.headers.get(f"x-rate-limit-{name}", "")).isdecimal() else None
-        for name in ("remaining", "limit")
-    )
-    if left is None and total is None:
-        return []
-    return [Limit("requests", left, total, reset_seconds(answered.headers, now))]
 
 
 class Api:
