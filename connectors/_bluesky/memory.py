@@ -104,7 +104,7 @@ class Memory:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except (lmdb.Error, OSError) as error:
+        except (lmdb.Error, OSError, ValueError) as error:
             raise self._judged(error) from None
 
     def _judged(self, error: Exception) -> GroundswellError:
@@ -126,6 +126,6 @@ class Memory:
         if isinstance(error, lmdb.MemoryError) or code == errno.ENOMEM:
             room = f"{MAP_BYTES >> 30} GiB of addresses, which are no memory"
             return ConfigError(f"{what} needs {room}: raise the limit of the process (ulimit -v unlimited)")
-        if isinstance(error, lmdb.Error):
+        if isinstance(error, lmdb.Error | ValueError):  # what was read is none of what was written
             return ConfigError(f"{what} is damaged ({error}): {remedy}")
         return FatalError(f"{what} cannot be used ({error}): if that stays so, {remedy}")
