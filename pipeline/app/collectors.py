@@ -23,7 +23,7 @@ from pipeline.app.site import Site
 from pipeline.app.standing import Standing, Watch, Watched, hindrances
 from pipeline.app.topics import Topics
 from pipeline.app.touched import Marks, files_of, marks
-from pipeline.core.errors import ConfigError, GroundswellError
+from pipeline.core.errors import ConfigError, GroundswellError, unforeseen
 from pipeline.core.metrics import CONNECTOR_POSTS, RECORDS_IN
 from pipeline.core.rests import Rests
 
@@ -138,7 +138,7 @@ class Collectors:
         vain = _waiting_is_vain(error)
         rest = self._parking_rests.after(parking) if vain else self._rests.after(failures)
         ours = isinstance(error, GroundswellError)
-        reason = str(error) if ours else f"an unforeseen fault: {error!r}"
+        reason = str(error) if ours else unforeseen(error)
         trace = None if ours else error
         self._watches[name].stands("parked" if rest.parked else "rests", reason, rest.seconds)
         if rest.parked:
