@@ -72,7 +72,7 @@ def _seconds(text: str, clock: datetime) -> float | None:
 def _moment(text: str) -> datetime | None:
     """RFC 3339, or as HTTP writes dates."""
     for read in (datetime.fromisoformat, parsedate_to_datetime):
-        with contextlib.suppress(ValueError, TypeError, IndexError):
+        with contextlib.suppress(ValueError, TypeError, IndexError, OverflowError):
             moment = read(text)
             return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return None

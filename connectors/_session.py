@@ -23,6 +23,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from requests.auth import AuthBase
 
+from connectors._hurry import Hurried
 from pipeline.core.errors import ConfigError, RetryableError
 from pipeline.core.settings import MASK, Secret
 
@@ -40,10 +41,12 @@ class Answered(Struct, frozen=True):
 
     @property
     def clock(self) -> datetime | None:
-        """The platform's own time when it answered; None where it does not say."""
-        with contextlib.suppress(ValueError, TypeError, IndexError):
+        """The platform's own time when it answered; None where it does not say, or what no clock shows."""
+        with contextlib.suppress(ValueError, TypeError, IndexError, OverflowError):
             moment = parsedate_to_datetime(self.headers.get("Date", ""))
-            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            # At the ends of the calendar nobody can reckon any further.
+            if 2000 <= moment.year < 3000:
+                return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return None
 
 
@@ -69,7 +72,8 @@ class Bearer(AuthBase):
 class Session(requests.Session):
     """One conversation. ``who`` is the platform in words.
 
-    ``timeout`` is in seconds: for the connection, for each silence, and twice that for a whole body.
+    ``timeout`` is in seconds: for the connection, for each silence, and twice that for all that comes before
+    a body, and for the body.
     ``elsewhere`` gives for the start of an address the one to ask in its place. ``last`` is what was
     answered last. Its ``request`` raises RetryableError for all that befalls the line and for a body of
     more than ``largest`` bytes; what the platform refuses it returns.
@@ -85,6 +89,8 @@ class Session(requests.Session):
         auth: AuthBase | None = None,
     ) -> None:
         super().__init__()
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, Hurried())
         self._who = who
         self._timeout = timeout
         self._largest = largest

@@ -9,6 +9,7 @@ harmless.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,7 +27,7 @@ from connectors._bluesky.taken import Taken
 from connectors._hosts import Hosts
 from connectors._websocket import Frames
 from connectors._words import phrases_of
-from pipeline.core.errors import GroundswellError, RejectedError
+from pipeline.core.errors import GroundswellError, RejectedError, RetryableError
 from pipeline.core.post import Post
 from pipeline.core.protocols import Cursor, Read
 from pipeline.core.rejection import Rejection, reject
@@ -47,6 +48,8 @@ GAP_SECONDS = 120
 BEHIND_SECONDS = 10
 # A record is at most a megabyte, and its event not much more.
 LARGEST_EVENT = 2 * 1024 * 1024
+# Where a whole network is told of, a host that says nothing for so long has died with its line open.
+SILENT_SECONDS = 300.0
 _FIRST_SECONDS = 3.0
 _LINGER_SECONDS = 0.5
 _REST_SECONDS = 0.1
@@ -132,9 +135,12 @@ class Bluesky:
         settings: SETTINGS,
         phrases: Sequence[Phrase],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._now = now
+        self._clock = clock
+        self._heard = 0.0
         self._sieve = Sieve(phrases, settings.languages, settings.authors)
         self._taken: Taken | None = None
         self._leaving = Leaving()
@@ -160,6 +166,7 @@ class Bluesky:
             frames = self._frames.take(self._settings.batch, first, linger)
         except GroundswellError as error:
             raise self._failed(error) from None
+        self._listen(frames)
         if not frames and not self._leaving:
             return Read(posts=[], cursor=at, wait=_REST_SECONDS)
         return self._read(frames)
@@ -173,6 +180,17 @@ class Bluesky:
         profiles, self._profiles = self._profiles, None
         if profiles is not None:
             profiles.close()
+
+    def _listen(self, frames: Sequence[bytes]) -> None:
+        """RetryableError from a host that has fallen silent, which only its websocket denies."""
+        now = self._clock()
+        if frames:
+            self._heard = now
+        elif now - self._heard > SILENT_SECONDS and not self._settings.authors:
+            told = (
+                f"Jetstream at {self._hosts.name} is connected and says nothing for {now - self._heard:.0f} s"
+            )
+            raise self._failed(RetryableError(told))
 
     def _hang_up(self) -> None:
         frames, self._frames = self._frames, None
@@ -214,6 +232,7 @@ class Bluesky:
         except GroundswellError as error:
             raise self._failed(error) from None
         self._frames, self._at, self._fresh = frames, at, True
+        self._heard = self._clock()
 
     def _query(self, at: Cursor) -> str:
         asked = [("wantedCollections", COLLECTION), ("maxMessageSizeBytes", str(LARGEST_EVENT // 2))]
@@ -252,7 +271,8 @@ class Bluesky:
             posts = self._sieve.sift(told, self._taken, now.timestamp())
             posts += self._leaving.deletions(self._taken, self._settings.batch, now)
             if self._taken is not None:
-                self._taken.sweep(now.timestamp())
+                # By the earlier clock: one that is years ahead would have all of it forgotten.
+                self._taken.sweep(min(now.timestamp(), self._at["time_us"] / _SECOND))
         except GroundswellError:
             # These events were taken from the host, and must come again.
             self.close()

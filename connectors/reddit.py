@@ -175,7 +175,7 @@ class Reddit:
         credentials = Credentials(
             settings.client_id, settings.client_secret, called, settings.login_url, settings.api_url
         )
-        self._api = Api(credentials, settings.timeout_seconds, clock)
+        self._api = Api(credentials, settings.timeout_seconds, clock, lambda: self._now())
         self._taken = taken
         self._names = "+".join(settings.subreddits)
         self._listings: list[Listing] = [one for one in _PATHS if getattr(settings, one)]

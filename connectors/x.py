@@ -211,6 +211,8 @@ class X:
     def _bring_on(self, walks: dict[str, Walk], posts: Sequence[Post]) -> None:
         """The stream has told of all up to here, and the search need not look behind it any more."""
         clock = self._live.now()
+        # Theirs or ours may be wrong: the earlier one repeats posts, the later one would lose some.
+        clock = min(clock, self._now()) if clock else None
         told = [moment for post in posts if (moment := post.edited_at or post.created_at)]
         # One wrong time must not move it beyond what has come.
         latest = min(max(told), clock or self._now()) if told else None
@@ -228,13 +230,21 @@ class X:
             return Found((), walk.anew())
         except TooOld as error:
             return Found((), self._lost(tag, walk, error.oldest))
-        self._limits = limits_of(self._api.last.headers, self._now())
+        now, clock = self._now(), self._api.last.clock
+        self._limits = limits_of(self._api.last.headers, now)
         self._budget.spend(len(page.tellings))
-        after = walk.after(page, self._api.last.clock, reread)
+        after = walk.after(page, min(clock, now) if clock else None, reread, max(clock or now, now))
+        if page.next_token and not after.token:
+            log.warning("the pages that X has for rule `%s` lead in a circle: what was behind is lost", tag)
         return Found(page.tellings[::-1], after, from_start=not walk.token, to_end=not after.token)
 
     def _lost(self, tag: str, walk: Walk, oldest: int) -> Walk:
         """From where X still has something."""
+        now = self._now()
+        sober = walk.sobered(max(self._api.last.clock or now, now))
+        if sober is not walk:
+            log.warning("the cursor of rule `%s` was ahead of all clocks: read from an hour ago", tag)
+            return sober
         later = walk.anew(oldest or id_at((self._api.last.clock or self._now()) - _HISTORY + _MARGIN))
         if later.since <= walk.since:
             raise RetryableError(f"X calls the id {walk.since} too old, and names no later one to begin with")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ssl
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -28,7 +29,7 @@ from elasticsearch import (
 from elasticsearch.serializer import JsonSerializer
 
 from pipeline.core.errors import ConfigError, FatalError, GroundswellError, RetryableError
-from pipeline.core.settings import ElasticsearchSettings
+from pipeline.core.settings import ElasticsearchSettings, Secret
 from sinks._outcome import Cause, Verdict, judge, said
 
 # Threads of one process that may ask at once; more wait for a connection.
@@ -101,9 +102,9 @@ def client_for(settings: ElasticsearchSettings, url: str) -> Elasticsearch:
     """
     options: dict[str, Any] = {}
     if settings.api_key:
-        options["api_key"] = settings.api_key.reveal()
+        options["api_key"] = _whole(settings.api_key)
     elif settings.username:
-        options["basic_auth"] = (settings.username, settings.password.reveal())
+        options["basic_auth"] = _signed_in(settings)
     if settings.ca_file is not None and url.startswith("https:"):
         options["ssl_context"] = _trusting(settings)
     return Elasticsearch(
@@ -116,6 +117,22 @@ def client_for(settings: ElasticsearchSettings, url: str) -> Elasticsearch:
         max_retries=0,
         **options,
     )
+
+
+def _whole(key: Secret) -> str:
+    """The key; ConfigError where no header holds it, for the message of the library would show it."""
+    text = key.reveal()
+    if not all("!" <= sign <= "~" for sign in text):
+        raise ConfigError(
+            "the key in elasticsearch.api_key_file has spaces or other signs that no key has: copy it anew,"
+            " whole"
+        )
+    return text
+
+
+def _signed_in(settings: ElasticsearchSettings) -> str:
+    """In UTF-8, as Elasticsearch reads it; the client itself knows no umlaut."""
+    return b64encode(f"{settings.username}:{settings.password.reveal()}".encode()).decode()
 
 
 def _trusting(settings: ElasticsearchSettings) -> ssl.SSLContext:

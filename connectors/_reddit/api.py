@@ -12,19 +12,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
-from typing import ClassVar, cast
+from typing import Annotated, ClassVar, cast
 from urllib.parse import urlsplit
 
 import msgspec
 import praw
 import prawcore
-from msgspec import Struct
+from msgspec import Meta, Struct
 from praw.config import Config
 from prawcore.rate_limit import RateLimiter
 from prawcore.sessions import FiniteRetryStrategy
 
-from connectors._loose import dict_of, read_json, text_of
-from connectors._refusal import refused
+from connectors._loose import count_of, dict_of, read_json, text_of
+from connectors._refusal import LONGEST_REST, refused
 from connectors._session import Answered, Session
 from pipeline.core.errors import ConfigError, GroundswellError, RetryableError
 from pipeline.core.protocols import Limit
@@ -35,8 +35,10 @@ APPS = "https://www.reddit.com/prefs/apps"
 
 # A token is renewed so long before its end.
 _MARGIN_SECONDS = 60.0
-# A clock that is further off is wrong, and not to be set ours by.
+# A clock of theirs that is further ahead is wrong. One that is behind ours may show that ours is.
 _LARGEST_SKEW = 600.0
+# A listing shows a hundred at most, and so does a look.
+_MOST_CHILDREN = 1000
 # Re-checks leave so much of the limit for what is new.
 _RESERVE = 0.25
 
@@ -44,7 +46,7 @@ _RESERVE = 0.25
 class Children(Struct, frozen=True):
     """What a listing holds; ``after`` names its last thing where another page follows."""
 
-    children: list[msgspec.Raw] = []
+    children: Annotated[list[msgspec.Raw], Meta(max_length=_MOST_CHILDREN)] = []
     after: str | None = None
 
 
@@ -84,10 +86,15 @@ class Api:
     """One conversation with Reddit. ``timeout`` is in seconds; ``clock`` too, and it only grows."""
 
     def __init__(
-        self, credentials: Credentials, timeout: float, clock: Callable[[], float] = time.monotonic
+        self,
+        credentials: Credentials,
+        timeout: float,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._credentials = credentials
         self._clock = clock
+        self._now = now
         self._session = Session(WHO, timeout=timeout)
         self._reddit = _client(credentials, self._session)
         core = cast(prawcore.Session, self._reddit._core)
@@ -99,7 +106,7 @@ class Api:
         self._used = 0.0
         self._anew = 0.0
         self.skew = 0.0
-        """Seconds that Reddit's clock is ahead of ours."""
+        """Seconds that Reddit's clock is ahead of ours; below 0 where it is behind."""
 
     def __repr__(self) -> str:
         return f"Api({self._credentials.api})"
@@ -147,8 +154,8 @@ class Api:
             self._authorizer.refresh,
             f"`client_id` and the secret do not fit: copy both anew from {APPS}, where the app must stand",
         )
-        told = dict_of(read_json(self._session.last.body)).get("expires_in")
-        self._renew = at + max(float(told or 0) - _MARGIN_SECONDS, 1.0)
+        told = count_of(dict_of(read_json(self._session.last.body)).get("expires_in"))
+        self._renew = at + max((told or 0) - _MARGIN_SECONDS, 1.0)
 
     def _judged(self, ask: Callable[[], object], remedy: str) -> None:
         """Asks, and raises what stands in the way as the runtime knows it; nothing secret is in its trace."""
@@ -182,7 +189,7 @@ class Api:
             headers = {name: value for name, value in headers.items() if not name.lower().startswith("x-")}
         reason = _reason(last)
         named = f"{WHO} ({reason})" if reason else WHO
-        return refused(last.status, headers, named, remedy, datetime.now(UTC))
+        return refused(last.status, headers, named, remedy, self._now())
 
     def _count(self) -> None:
         """What the last answer says of limits and of the time."""
@@ -193,12 +200,12 @@ class Api:
         left, used, reset = told
         if left is not None:
             self._left, self._used = left, used or 0.0
-            self._anew = self._clock() + (reset or 0.0)
+            self._anew = self._clock() + min(reset or 0.0, LONGEST_REST)
         elif self._left is not None and self._over():
             self._left = None
         if last.status == 200 and last.clock is not None:
-            skew = (last.clock - datetime.now(UTC)).total_seconds()
-            self.skew = skew if 2 < abs(skew) < _LARGEST_SKEW else 0.0
+            skew = (last.clock - self._now()).total_seconds()
+            self.skew = skew if skew < _LARGEST_SKEW and abs(skew) > 2 else 0.0
 
 
 def _client(credentials: Credentials, session: Session) -> praw.Reddit:

@@ -55,6 +55,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ID_EPOCH_MS = 1_288_834_974_657
 _FIRST_TIMED = 29_700_859_247
 _LARGEST_ID = 2**63 - 1
+# A page of the search has a hundred posts at most.
+_MOST_ROWS = 200
+# Many times the longest post with all that it refers to.
+_LARGEST_TELLING = 1024 * 1024
 _ESCAPED = re.compile(r"&(amp|lt|gt);")
 _SIGNS = {"amp": "&", "lt": "<", "gt": ">"}
 # No languages: undetermined, and what X says for links, pictures and tags alone.
@@ -71,11 +75,13 @@ _METRICS = {
 
 
 class Page(Struct, frozen=True):
-    """An answer of the search: its tellings, the newest id among them, and the token of the next page."""
+    """An answer of the search: its tellings, the newest id among them, the token of the next page, and the
+    oldest id, 0 where there is none."""
 
     tellings: Sequence[bytes]
     newest: int
     next_token: str
+    oldest: int = 0
 
 
 def id_at(moment: datetime) -> int:
@@ -110,33 +116,59 @@ def is_of(raw: bytes, prefix: str) -> bool:
 
 
 def page_of(body: bytes) -> Page:
-    """A page of the search, taken apart. ValueError where the body is none."""
+    """A page of the search, taken apart. ValueError where the body is none, or holds more than pages do."""
     answer = dict_of(read_json(body))
     meta = dict_of(answer.get("meta"))
     if not meta:
         raise ValueError("it has no `meta`")
-    includes = dict_of(answer.get("includes"))
     data = list_of(answer.get("data"))
+    if len(data) > _MOST_ROWS:
+        raise ValueError(f"it has {len(data)} posts")
+    beside = _Beside(dict_of(answer.get("includes")))
     numbers = [_number(dict_of(one).get("id")) for one in data]
     return Page(
-        [msgspec.json.encode({"data": one, "includes": _beside(dict_of(one), includes)}) for one in data],
+        [_telling(one, beside) for one in data],
         max([*numbers, _number(meta.get("newest_id"))]),
         text_of(meta.get("next_token")),
+        min(filter(None, numbers), default=0),
     )
 
 
-def _beside(data: dict[str, Any], includes: dict[str, Any]) -> dict[str, Any]:
-    """What of the page's includes belongs to one post."""
-    named = [one.get("id") for one in _references(data)]
-    tweets = [one for one in rows_of(includes.get("tweets")) if one.get("id") in named]
-    authors = [data.get("author_id"), *(one.get("author_id") for one in tweets)]
-    keys = [list_of(dict_of(one.get("attachments")).get("media_keys")) for one in (data, *tweets)]
-    media = [key for some in keys for key in some]
-    return {
-        "users": [one for one in rows_of(includes.get("users")) if one.get("id") in authors],
-        "tweets": tweets,
-        "media": [one for one in rows_of(includes.get("media")) if one.get("media_key") in media],
-    }
+class _Beside:
+    """What stands beside the posts of a page, by ids; the first of an id counts."""
+
+    def __init__(self, includes: dict[str, Any]) -> None:
+        self._users = _by("id", rows_of(includes.get("users")))
+        self._tweets = _by("id", rows_of(includes.get("tweets")))
+        self._media = _by("media_key", rows_of(includes.get("media")))
+
+    def of(self, data: dict[str, Any]) -> dict[str, Any]:
+        """What of it belongs to one post."""
+        tweets = _named([one.get("id") for one in _references(data)], self._tweets)
+        authors = [data.get("author_id"), *(one.get("author_id") for one in tweets)]
+        keys = [list_of(dict_of(one.get("attachments")).get("media_keys")) for one in (data, *tweets)]
+        media = [key for some in keys for key in some]
+        return {
+            "users": _named(authors, self._users),
+            "tweets": tweets,
+            "media": _named(media, self._media),
+        }
+
+
+def _telling(one: Any, beside: _Beside) -> bytes:
+    telling = msgspec.json.encode({"data": one, "includes": beside.of(dict_of(one))})
+    # One giant beside all posts of a page would be told with each of them.
+    return telling if len(telling) <= _LARGEST_TELLING else msgspec.json.encode({"data": one})
+
+
+def _by(key: str, rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The rows by the text that each has there."""
+    return {name: row for row in reversed(rows) if isinstance(name := row.get(key), str)}
+
+
+def _named(names: Sequence[Any], rows: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of these names, each once."""
+    return [rows[name] for name in unique(map(text_of, names)) if name in rows]
 
 
 def post_of(raw: bytes, now: datetime) -> Post | None:
@@ -281,7 +313,7 @@ def _links(places: Sequence[dict[str, Any]], quoted: str) -> tuple[str, ...]:
 
 def _media(places: Sequence[dict[str, Any]], media: Sequence[dict[str, Any]]) -> tuple[str, ...]:
     keys = [key for place in places for key in list_of(dict_of(place.get("attachments")).get("media_keys"))]
-    return unique([_address(one) for key in keys for one in media if one.get("media_key") == key])
+    return unique([_address(one) for one in _named(keys, _by("media_key", media))])
 
 
 def _address(one: dict[str, Any]) -> str:

@@ -21,30 +21,57 @@ from connectors._x.tweets import Page, id_at
 # the search knows of a post only a while after it was written.
 _QUIET = timedelta(days=1)
 _LATE = timedelta(hours=1)
+# X's clocks are among each other so far apart, at most.
+_SKEW = timedelta(minutes=1)
+# A page may be empty though more follow. After so many without anything older, no end will come.
+_MOST_IDLE = 20
 
 
 class Walk(Struct, frozen=True, omit_defaults=True):
     """A rule's search: what follows ``since`` is read, of which all before ``token``'s page is delivered.
 
-    ``newest`` is the newest id seen on the way, ``of`` a digest of the query that the token belongs to.
+    ``newest`` is the newest id seen on the way, ``oldest`` the oldest, and ``idle`` how many pages in a row
+    told nothing older; ``of`` is a digest of the query that the token belongs to.
     """
 
     of: str
     since: int
     newest: int = 0
     token: str = ""
+    oldest: int = 0
+    idle: int = 0
 
-    def after(self, page: Page, clock: datetime | None, reread: timedelta = timedelta()) -> Walk:
-        """Once ``page`` is delivered; ``clock`` is the platform's.
+    def after(
+        self,
+        page: Page,
+        clock: datetime | None,
+        reread: timedelta = timedelta(),
+        latest: datetime | None = None,
+    ) -> Walk:
+        """Once ``page`` is delivered; ``clock`` is the platform's, ``latest`` what no post is later than.
 
-        What was written within ``reread`` of it is asked for again the next time.
+        What was written within ``reread`` of it is asked for again the next time. A platform whose pages
+        lead in a circle has come to its end.
         """
         newest = max(self.newest, page.newest)
-        if page.next_token:
-            return replace(self, newest=newest, token=page.next_token)
+        further = page.oldest > 0 and (not self.oldest or page.oldest < self.oldest)
+        idle = 0 if further else self.idle + 1
+        if page.next_token not in ("", self.token) and idle < _MOST_IDLE:
+            oldest = page.oldest if further else self.oldest
+            return replace(self, newest=newest, token=page.next_token, oldest=oldest, idle=idle)
         if reread:
             newest = min(newest, id_at(clock - reread)) if clock else 0
-        return self.anew(newest).brought_on(clock)
+        if latest:
+            # One wrong id must not have all that is said for years passed over.
+            newest = min(newest, id_at(latest + _SKEW))
+        return self.sobered(latest).anew(newest).brought_on(clock)
+
+    def sobered(self, latest: datetime | None) -> Walk:
+        """The same, or from an hour before ``latest`` where its beginning has not come yet: then a clock was
+        wrong when it was set."""
+        if latest is None or self.since <= id_at(latest + _SKEW):
+            return self
+        return Walk(self.of, id_at(latest - _LATE))
 
     def anew(self, since: int = 0) -> Walk:
         """From the first page again, and from ``since`` where that is later."""

@@ -11,16 +11,18 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from msgspec import Struct
 
-from pipeline.app.producer import Producer, Record
+from pipeline.app.producer import Producer, Record, too_big
 from pipeline.app.refusal import as_record
 from pipeline.app.topics import Topics
-from pipeline.core.errors import RetryableError
-from pipeline.core.post import encode_post
+from pipeline.core.errors import RejectedError, RetryableError
+from pipeline.core.post import Post, encode_post
 from pipeline.core.protocols import Connector, Cursor, Read
+from pipeline.core.rejection import reject
 
 log = logging.getLogger("groundswell.collect")
 
@@ -79,7 +81,8 @@ class Pump:
             try:
                 read = self._connector.read(cursor)
             except RetryableError as error:
-                pause = error.retry_after if error.retry_after is not None else wait
+                # A platform that says "at once" (its clock may be wrong) must not be stormed.
+                pause = max(error.retry_after or wait, _FIRST_WAIT)
                 if str(error) != said:
                     said = str(error)
                     log.warning("%s; next try in %.0f s", said, pause)
@@ -103,11 +106,20 @@ class Pump:
 
     def _deliver(self, read: Read) -> bool:
         """Whether all of the read is confirmed by Kafka; False when told to stop before."""
-        records = [
-            Record(self._topics.posts.name, post.id.encode(), encode_post(post)) for post in read.posts
-        ]
+        records = [self._record(post) for post in read.posts]
         records += [as_record(rejection, self._topics) for rejection in read.rejected]
         return _wait(self._producer.send(records), self._stop)
+
+    def _record(self, post: Post) -> Record:
+        """The post, or its rejection where no topic takes it: it would stop its connector for ever."""
+        key, value = post.id.encode(), encode_post(post)
+        if not too_big(key, value):
+            return Record(self._topics.posts.name, key, value)
+        error = RejectedError(f"its post has {len(value)} bytes, more than a topic takes", "too_big")
+        now = post.collected_at or datetime.now(UTC)
+        return as_record(
+            reject(value, error, stage="collect", origin=post.source, now=now, identity=key), self._topics
+        )
 
     def _ahead(self, tally: Tally, began: float) -> float:
         """Seconds to rest so as not to exceed the rate."""

@@ -23,7 +23,7 @@ from pipeline.app.site import Site
 from pipeline.app.standing import Standing, Watch, Watched, hindrances
 from pipeline.app.topics import Topics
 from pipeline.app.touched import Marks, files_of, marks
-from pipeline.core.errors import ConfigError, GroundswellError
+from pipeline.core.errors import ConfigError, GroundswellError, unforeseen
 from pipeline.core.metrics import CONNECTOR_POSTS, RECORDS_IN
 from pipeline.core.rests import Rests
 
@@ -131,16 +131,16 @@ class Collectors:
                     failures = parking = 0
                 failures += 1
                 parking += _waiting_is_vain(error)
-                self._say(name, error, failures, parking)
-            if self._rest(name, before, max(parking - self._parking_rests.park_after, 0)):
+                rest = self._say(name, error, failures, parking)
+            if self._rest(name, rest, before, max(parking - self._parking_rests.park_after, 0)):
                 failures = parking = 0
 
-    def _say(self, name: str, error: Exception, failures: int, parking: int) -> None:
-        """Decides how long to rest after a failure, and tells of it."""
+    def _say(self, name: str, error: Exception, failures: int, parking: int) -> float:
+        """Decides how long to rest after a failure, in seconds, and tells of it."""
         vain = _waiting_is_vain(error)
         rest = self._parking_rests.after(parking) if vain else self._rests.after(failures)
         ours = isinstance(error, GroundswellError)
-        reason = str(error) if ours else f"an unforeseen fault: {error!r}"
+        reason = str(error) if ours else unforeseen(error)
         trace = None if ours else error
         self._watches[name].stands("parked" if rest.parked else "rests", reason, rest.seconds)
         if rest.parked:
@@ -156,19 +156,21 @@ class Collectors:
             )
         else:
             log.error("%s: %s; next try in %.0f s", name, reason, rest.seconds, exc_info=trace)
+        return rest.seconds
 
-    def _rest(self, name: str, before: Marks, parked: int) -> bool:
-        """Until it is to be tried again: the time has come, its files have changed, or somebody asked for
-        it, which is true. ``parked`` is how often in a row it was parked before."""
+    def _rest(self, name: str, seconds: float, before: Marks, parked: int) -> bool:
+        """Until it is to be tried again: so many seconds are over, its files have changed, or somebody asked
+        for it, which is true. ``parked`` is how often in a row it was parked before."""
         again = self._again[name]
-        until = self._watches[name].standing.again or 0.0
+        # Not by the wall's clock: one that is set back must not make seconds of rest into days.
+        until = time.monotonic() + seconds
         # A file that changes all the time must not have a refused password tried all the time.
-        quiet = time.time() + self._rests.after(parked + 1).seconds
+        quiet = time.monotonic() + self._rests.after(parked + 1).seconds
         while not self._site.ending.wait(0.5):
             if again.is_set():
                 again.clear()
                 return True
-            now = time.time()
+            now = time.monotonic()
             if now >= until or (now >= quiet and self._marks(name) != before):
                 break
         return False

@@ -18,7 +18,7 @@ from kafka.errors import KafkaError
 from pipeline.app.configuration import elasticsearch_url
 from pipeline.app.site import Site
 from pipeline.app.topics import admin_client, unreachable
-from pipeline.core.errors import GroundswellError
+from pipeline.core.errors import GroundswellError, unforeseen
 from sinks import elastic
 
 log = logging.getLogger("groundswell.health")
@@ -57,7 +57,7 @@ class FarSides:
             except Exception as error:
                 # Whatever it is: this thread only looks, and must go on looking.
                 ours = isinstance(error, GroundswellError)
-                self._site.health.waits(part, str(error) if ours else f"{name}: {error!r}")
+                self._site.health.waits(part, str(error) if ours else f"{name}: {unforeseen(error)}")
                 if name not in self._away:
                     self._away.add(name)
                     # Of Kafka's leaving the role's producer has told already.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import os
 import threading
 import urllib.request
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -18,6 +20,8 @@ from pipeline.app.meters import Meters
 from pipeline.app.standing import Standing
 from pipeline.core.errors import ConfigError
 from pipeline.core.metrics import READY
+
+log = logging.getLogger("groundswell.health")
 
 ROLES = ("collect", "enrich", "index", "directory")
 """The roles of the daemon: those on the way of a post in its order, then the one that knows the customers."""
@@ -124,8 +128,18 @@ def announce(home: Path, role: str, port: int) -> Path:
     """
     present(home, role)
     path = home / "run" / f"role-{role}-{os.getpid()}.json"
-    notes.leave(path, Presence(role, os.getpid(), notes.own_start(), port))
+    try:
+        notes.leave(path, Presence(role, os.getpid(), notes.own_start(), port))
+    except OSError as error:
+        # A full disk must not keep posts from those who need none of it.
+        log.warning("%s cannot be written (%s): `status` does not see this role", path, error.strerror)
     return path
+
+
+def leave(note: Path) -> None:
+    """Takes the note of :func:`announce` away, as far as the disk lets us."""
+    with suppress(OSError):
+        note.unlink(missing_ok=True)
 
 
 def present(home: Path, role: str = "*") -> list[Presence]:
@@ -136,5 +150,5 @@ def present(home: Path, role: str = "*") -> list[Presence]:
         if note is not None:
             found.append(note)
         else:
-            path.unlink(missing_ok=True)
+            leave(path)
     return found

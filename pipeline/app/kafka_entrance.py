@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from pipeline.app.brokers import Brokers, tls_context
 from pipeline.app.kafka_wire import (
+    ANSWER_SECONDS,
     ILLEGAL_SASL_STATE,
     UNSUPPORTED_MECHANISM,
     Closed,
@@ -27,7 +28,7 @@ from pipeline.app.kafka_wire import (
 from pipeline.app.scram import Scram, ServerDidNotProve
 from pipeline.core.settings import KafkaSettings
 
-TIMEOUT = 5.0
+TIMEOUT = ANSWER_SECONDS
 """Seconds for each step."""
 
 # OpenSSL's numbers of why a certificate is not trusted.
@@ -97,6 +98,8 @@ def _enter(door: _Door) -> None:
                 greet(encrypted)
             except ssl.SSLError as error:  # with TLS 1.3 the server judges our certificate only now
                 raise Barred(_certificate_refused(door, error)) from error
+            except TimeoutError as error:
+                raise Barred(_slow(door)) from error
             except (OSError, Closed) as error:
                 raise Barred(f"Kafka at {door.address} ends the connection after TLS: see its log") from error
             _sign_in(encrypted, door)
@@ -113,6 +116,8 @@ def _greet_plainly(plain: socket.socket, door: _Door) -> None:
                 f"Kafka at {address} speaks TLS: set kafka.security_protocol to {meant}, or name the port"
                 " without TLS in kafka.bootstrap"
             ) from error
+        if isinstance(error, TimeoutError):
+            raise Barred(_slow(door)) from error
         raise Barred(f"what answers at {address} is no Kafka: correct kafka.bootstrap") from error
 
 
@@ -165,6 +170,13 @@ def _certificate_refused(door: _Door, error: ssl.SSLError) -> str:
     )
 
 
+def _slow(door: _Door) -> str:
+    return (
+        f"Kafka at {door.address} takes the connection and then does not answer within {TIMEOUT:.0f} s: see"
+        " its log, or correct kafka.bootstrap"
+    )
+
+
 def _sign_in(connection: socket.socket, door: _Door) -> None:
     """Asks for the mechanism, and signs in where that is wanted. Raises Barred."""
     address, settings = door.address, door.settings
@@ -181,6 +193,8 @@ def _sign_in(connection: socket.socket, door: _Door) -> None:
         _authenticate(connection, settings)
     except ServerDidNotProve:
         raise Barred(f"Kafka at {address} does not know the password itself: who is it really?") from None
+    except TimeoutError:
+        raise Barred(_slow(door)) from None
     except (OSError, Closed, ValueError, KeyError, struct.error):
         raise Barred(refused) from None
 
@@ -203,7 +217,7 @@ def _no_way(door: _Door, code: int, names: list[str]) -> str:
             f" set kafka.security_protocol to {meant}"
         )
     if code == UNSUPPORTED_MECHANISM:
-        taken = " or ".join(sorted(names))
+        taken = " or ".join(sorted(names)) or "none that it names"
         return (
             f"Kafka at {address} does not take {settings.sasl_mechanism}, but {taken}: set"
             " kafka.sasl_mechanism"

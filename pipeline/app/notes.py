@@ -43,6 +43,6 @@ def holding(path: Path, form: type[N]) -> N | None:
     try:
         note = msgspec.json.decode(path.read_bytes(), type=form)
         alive = abs(psutil.Process(note.pid).create_time() - note.started) < _TOLERANCE_SECONDS
-    except (OSError, msgspec.DecodeError, psutil.Error):
-        return None
+    except (OSError, ValueError, msgspec.DecodeError, psutil.Error):
+        return None  # gone, or no note: bytes that are no text, a number that no process has
     return note if alive else None

@@ -128,8 +128,10 @@ def mended(
             if entry is None:
                 raise RejectedError(f"no rejection with the id `{mend.id}` stands here")
             yield replace(entry, mended=decode_post(bytes(mend.post)))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             report(f"line {number}", str(error))
+        except RecursionError:
+            report(f"line {number}", "no valid JSON: nested too deeply")
         except RejectedError as error:
             report(f"line {number}", str(error))
 

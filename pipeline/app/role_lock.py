@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -48,8 +49,10 @@ def take(home: Path, role: str) -> int:
                 "or give this one a home of its own with GROUNDSWELL_HOME"
             )
         time.sleep(_POLL)
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    # The lock is held whether or not the disk has room for our number.
+    with suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return descriptor
 
 

@@ -84,7 +84,7 @@ async def _run(name: str, settings: Settings, home: Path, file: Path | None) -> 
             await _ROLES[name](site, topics, stop)
     finally:
         site.end()
-        note.unlink(missing_ok=True)
+        health.leave(note)
         await runner.cleanup()
     log.info("%s: ended cleanly", name)
 

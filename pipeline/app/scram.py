@@ -6,6 +6,9 @@ import base64
 import hashlib
 import hmac
 
+MOST_ITERATIONS = 1_000_000
+"""Half a second of work; Kafka takes 16,384 at most, and more would have us count for a stranger."""
+
 
 class ServerDidNotProve(Exception):
     """The other side let us in without knowing the password: it is not who it says."""
@@ -26,11 +29,14 @@ class Scram:
         return f"n,,{self._first}".encode()
 
     def final(self, answer: bytes) -> bytes:
-        """What the client says to the server's first answer. Raises ServerDidNotProve for a foreign nonce."""
+        """What the client says to the server's first answer. Raises ServerDidNotProve for a foreign nonce,
+        ValueError and KeyError for what is no answer."""
         told = _parts(answer)
         if not told.get("r", "").startswith(self._first.partition(",r=")[2]):
             raise ServerDidNotProve
         salt, iterations = base64.b64decode(told["s"]), int(told["i"])
+        if iterations > MOST_ITERATIONS:
+            raise ValueError("so many iterations only hold us up")
         salted = hashlib.pbkdf2_hmac(self._hash, self._password, salt, iterations)
         key = self._sign(salted, b"Client Key")
         final = f"c=biws,r={told['r']}"

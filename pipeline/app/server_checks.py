@@ -89,10 +89,11 @@ def _advertised(brokers: Brokers) -> tuple[list[str], int]:
     for broker in told:
         try:
             socket.create_connection((broker.host, broker.port), SECONDS / 2).close()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
+            why = (isinstance(error, OSError) and error.strerror) or error
             found.append(
                 f"Kafka at {brokers} sends its clients to {broker.host}:{broker.port}, which nobody can reach"
-                f" from here ({error.strerror or error}): set advertised.listeners of that broker"
+                f" from here ({why}): set advertised.listeners of that broker"
             )
     return found, len(told)
 

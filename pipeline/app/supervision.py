@@ -1,19 +1,23 @@
 """What a supervisor says of its roles, on disk, for ``status``: one note a role below ``run`` of the home.
 
 Roles leave their last words there, too, so that whoever asks why a role is down reads a reason and not a
-number.
+number. Where none can be written, as on a full disk, the roles go on without: only ``status`` knows less.
 """
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
 
 from pipeline.app import notes
+
+log = logging.getLogger("groundswell.supervisor")
 
 State = Literal["runs", "rests", "parked"]
 
@@ -37,12 +41,16 @@ class Supervised(Struct, frozen=True):
 
 def note(home: Path, supervised: Supervised) -> None:
     """Leaves the note, in place of the one before."""
-    notes.leave(_note(home, supervised.role), supervised)
+    path = _note(home, supervised.role)
+    with _as_far_as_it_goes(path):
+        notes.leave(path, supervised)
 
 
 def forget(home: Path, role: str) -> None:
     """Takes the note away: the supervisor ends."""
-    _note(home, role).unlink(missing_ok=True)
+    path = _note(home, role)
+    with _as_far_as_it_goes(path):
+        path.unlink(missing_ok=True)
 
 
 def supervised(home: Path) -> Iterator[Supervised]:
@@ -56,8 +64,9 @@ def supervised(home: Path) -> Iterator[Supervised]:
 def leave_words(home: Path, role: str, words: str) -> None:
     """Why this process cannot go on, for its supervisor."""
     path = _words(home, role)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(words[:_LONGEST_WORDS], encoding="utf-8")
+    with _as_far_as_it_goes(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(words[:_LONGEST_WORDS], encoding="utf-8", errors="replace")
 
 
 def take_words(home: Path, role: str, status: int | None) -> str:
@@ -78,6 +87,17 @@ def _in_words(status: int | None) -> str:
         return f"it was killed by {signal.Signals(-status).name}"
     except ValueError:
         return f"it was killed by signal {-status}"
+
+
+@contextmanager
+def _as_far_as_it_goes(path: Path) -> Iterator[None]:
+    """A note is worth no role's life."""
+    try:
+        yield
+    except OSError as error:
+        log.warning(
+            "%s cannot be written (%s): `status` may not tell how its role stands", path, error.strerror
+        )
 
 
 def _note(home: Path, role: str) -> Path:

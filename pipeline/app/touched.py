@@ -47,8 +47,8 @@ def marks(files: list[Path]) -> Marks:
 def _mark(file: Path) -> tuple[int, int, int] | None:
     try:
         status = file.stat()
-    except OSError:
-        return None
+    except (OSError, ValueError):
+        return None  # it is away, or its name is none
     if stat.S_ISDIR(status.st_mode):
         return 0, 0, status.st_ino  # its content is the connector's own doing
     return status.st_mtime_ns, status.st_size, status.st_ino

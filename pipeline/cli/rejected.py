@@ -144,9 +144,11 @@ def run_replay(args: argparse.Namespace) -> int:
 
 def _lines(file: str) -> list[bytes]:
     try:
-        return (sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()).split(b"\n")
+        whole = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as error:
         raise ConfigError(f"cannot read {file}: {error.strerror}") from None
+    # As some editors begin a file.
+    return whole.removeprefix(b"\xef\xbb\xbf").split(b"\n")
 
 
 def _place(args: argparse.Namespace):  # type: ignore[no-untyped-def]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from pipeline.core.errors import ConfigError, GroundswellError
+from pipeline.core.errors import ConfigError, GroundswellError, unforeseen
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
         return _run(args)
     except Exception as error:
         if args.lock is not None:
-            words = str(error) if isinstance(error, GroundswellError) else f"an unforeseen fault: {error!r}"
+            words = str(error) if isinstance(error, GroundswellError) else unforeseen(error)
             supervision.leave_words(home_for(args), args.role, words)
         raise
 

@@ -53,3 +53,11 @@ def raise_problems(problems: Sequence[str], origin: str) -> None:
     if problems:
         count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
         raise ConfigError("\n  ".join([f"{origin}: {count}", *problems]))
+
+
+def unforeseen(error: BaseException) -> str:
+    """What is no error of ours, in words for status and health.
+
+    Not its `repr`: that of a text which cannot be encoded shows all of the text, and that may be a password.
+    """
+    return f"an unforeseen fault: {type(error).__name__}: {error}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,7 +26,7 @@ from pipeline.app.site import Site
 from pipeline.app.standing import Standing
 from pipeline.app.topics import topics_of
 from pipeline.core.configuration import read_settings
-from pipeline.core.errors import ConfigError, FatalError, RetryableError
+from pipeline.core.errors import ConfigError, FatalError, RetryableError, unforeseen
 from pipeline.core.protocols import Cursor, Read
 from testkit.waiting import until
 
@@ -152,7 +153,7 @@ def test_what_waiting_does_not_mend_is_parked_and_what_it_does_is_not(
     until(one.is_in("parked", "credentials"), why="three refusals park it")
     until(one.is_in("parked", "fault"), why="so do three faults")
     assert one.built.count("credentials") == one.built.count("fault") == 3
-    assert one.standing("fault").reason == "an unforeseen fault: KeyError('surprise')"
+    assert one.standing("fault").reason == "an unforeseen fault: KeyError: 'surprise'"
     with same_threads():
         until(lambda: one.built.count("torn") > 8 and one.built.count("disk") > 8, why="these go on and on")
     assert one.built.count("credentials") == 3
@@ -166,6 +167,22 @@ def test_what_waiting_does_not_mend_is_parked_and_what_it_does_is_not(
     assert len(one.closed) == len(one.built), "every one that was built was let go"
     parked = [record for record in caplog.records if "parked after 3 failures in a row" in record.message]
     assert sorted(record.message.partition(":")[0] for record in parked) == ["credentials", "fault"]
+
+
+def test_a_clock_that_is_set_back_makes_no_rest_longer(
+    running: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() - 2 * 86400)
+    ours = running(one=failing(FatalError("the disk is full")))
+    until(lambda: len(ours.built) > 2, why="it is tried again")
+
+
+def test_a_text_that_cannot_be_encoded_is_not_shown() -> None:
+    with pytest.raises(UnicodeEncodeError) as caught:
+        "hunter2 \u20ac".encode("latin-1")
+    assert "hunter2" in repr(caught.value)
+    assert "hunter2" not in unforeseen(caught.value)
 
 
 def test_told_to_look_again_it_is_tried_and_counted_anew(running: Callable[..., Running]) -> None:

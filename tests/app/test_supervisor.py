@@ -151,6 +151,33 @@ def test_a_role_that_cannot_be_started_rests_as_one_that_died(
     assert descriptors() == before
 
 
+def test_a_home_that_takes_no_notes_ends_no_role(install: Callable[..., Installation]) -> None:
+    installation = install()
+    for role in ROLES.split(","):
+        # As on a full or read-only disk: neither the note nor its draft can be written.
+        for name in (f"supervised-{role}.new", f"supervised-{role}.json", f"words-{role}.txt"):
+            (installation.home / "run" / name / "in the way").mkdir(parents=True)
+    daemon = installation.start("run", "--role", ROLES)
+    kill(installation, "index")
+    until(there(installation, "index"), why="index is started again")
+    daemon.send_signal(signal.SIGTERM)
+    status, said = end(daemon)
+    assert status == 0, said
+    assert "supervised-index.json cannot be written (Is a directory)" in said
+    assert "Traceback" not in said
+
+
+def test_notes_that_are_none_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    whole = b'{"role":"%s","pid":%d,"started":0,"state":"runs","port":1}'
+    notes = (b"", b"\xff\xfe", whole % (b"\xff", 1), whole % (b"index", -5), whole % (b"index", 2**70))
+    for number, note in enumerate(notes):
+        for kind in ("supervised", "role"):
+            (tmp_path / "run" / f"{kind}-{number}.json").write_bytes(note)
+    assert list(supervised(tmp_path)) == []
+    assert present(tmp_path) == []
+
+
 def test_the_reason_of_a_death_is_the_roles_own_sentence(install: Callable[..., Installation]) -> None:
     installation = install(GROUNDSWELL_DAEMON_PARK_AFTER="2", GROUNDSWELL_HTTP_PORT="0")
     settings = installation.home.parent / "groundswell.toml"

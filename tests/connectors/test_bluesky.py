@@ -318,6 +318,24 @@ def test_a_host_that_fails_gives_way_to_the_next(stage: ServedStage, listen: Any
         assert read_all(connector)
 
 
+def test_a_host_that_falls_silent_with_its_line_open_gives_way(stage: ServedStage, listen: Any) -> None:
+    hours = iter(range(0, 10**9, 3600))
+
+    def hourly(**settings: Any) -> Bluesky:
+        connector: Bluesky = listen(**settings)
+        connector._clock = lambda: float(next(hours))
+        return connector
+
+    # One author alone may be silent for long.
+    assert hourly(authors=[jetstream.did(1)]).read(None).posts == []
+    whole = hourly()
+    with pytest.raises(RetryableError, match="is connected and says nothing for 3600 s"):
+        whole.read(None)
+    whole._clock = time.monotonic
+    stage.tell(3)
+    assert read_all(whole, {"time_us": 0})
+
+
 def test_once_all_hosts_have_failed_the_error_is_the_last_hosts_own(listen: Any) -> None:
     with PlatformServer(lambda _: refusal(503)) as one, PlatformServer(lambda _: refusal(403)) as other:
         connector = listen(hosts=[one.socket_url, other.socket_url])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +51,52 @@ def test_the_limits_are_told_and_kept_to(world: World) -> None:
     time.sleep(refused.value.retry_after or 0)
     world.site.left = 900.0
     assert connector.read(cursor).limits[0].left == 900
+
+
+def test_a_limit_that_is_said_to_last_for_days_is_asked_about_within_the_hour(world: World) -> None:
+    world.say(1)
+    world.site.left, world.site.reset = 0.0, 999_999
+    connector = world.connect(submissions=False)
+    with pytest.raises(RetryableError, match="limit is used up") as refused:
+        connector.read(None)
+    assert 3500 < (refused.value.retry_after or 0) <= 3600
+
+
+def test_a_first_start_by_a_clock_that_is_days_ahead_skips_nothing(world: World) -> None:
+    connector = world.connect(submissions=False, since_hours=0)
+    ahead = datetime.now(UTC) + timedelta(days=3)
+    connector._now = lambda: ahead
+    cursor = connector.read(None).cursor
+    assert cursor["begin"] == pytest.approx(time.time(), abs=5)
+
+
+@pytest.mark.parametrize("told", [10**400, "soon", None, -1])
+def test_whatever_a_token_is_said_to_last_for(world: World, told: Any) -> None:
+    def odd(asked: Asked) -> Answer:
+        answer = world.site(asked)
+        wrap = answer.wrap
+        assert wrap is not None
+        instead = b"1" + b"0" * 400 if isinstance(told, int) and told > 0 else json.dumps(told).encode()
+        return replace(answer, wrap=lambda texts: wrap(texts).replace(b"86400", instead))
+
+    with PlatformServer(odd) as server:
+        connector = world.connect(login_url=server.url, api_url=server.url)
+        with suppress(RetryableError):
+            connector.read(None)
+
+
+def test_a_page_of_a_million_is_none(world: World) -> None:
+    def many(asked: Asked) -> Answer:
+        answer = world.site(asked)
+        if not asked.path.startswith("/r/"):
+            return answer
+        body = b'{"kind": "Listing", "data": {"children": [' + b"{}," * 999_999 + b"{}]}}"
+        return replace(answer, wrap=lambda _: body)
+
+    with PlatformServer(many) as server:
+        connector = world.connect(login_url=server.url, api_url=server.url)
+        with pytest.raises(RetryableError, match="answer is no listing"):
+            connector.read(None)
 
 
 def test_an_outage_is_not_waited_out_to_the_end_of_the_limit(world: World) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import logging
+import socket
 import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -125,6 +127,33 @@ def test_nobody_there_and_a_body_that_drips() -> None:
         with pytest.raises(RetryableError, match="come to an end"):
             session(server).get(f"{HOST}/")
         assert 1.9 < time.monotonic() - began < 4
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [(b"HTTP/1.1 200 OK\r\nX-Long: ", b"x"), (b"", b"HTTP/1.1 100 Continue\r\n\r\n"), (b"", b"H")],
+    ids=["headers that drip", "continue for ever", "a status that drips"],
+)
+def test_what_comes_before_the_body_comes_to_an_end(first: bytes, again: bytes) -> None:
+    over = threading.Event()
+
+    def serve() -> None:
+        connection, _ = server.accept()
+        with suppress(OSError), connection:
+            connection.sendall(first)
+            while not over.wait(0.05):
+                connection.sendall(again)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        one = Session("the platform", timeout=0.5)
+        began = time.monotonic()
+        with pytest.raises(RetryableError, match="does not answer within"):
+            one.get(f"http://127.0.0.1:{server.getsockname()[1]}/")
+        assert 0.9 < time.monotonic() - began < 3
+        over.set()
+        thread.join()
 
 
 def test_a_stream_comes_line_by_line_until_it_is_hung_up() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import traceback
 from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -174,6 +175,10 @@ def test_a_closed_index_waits(store: Any) -> None:
             ElasticsearchSettings(username="ann", password=Secret("s3cret")),
             "Basic " + b64encode(b"ann:s3cret").decode(),
         ),
+        (
+            ElasticsearchSettings(username="jürgen", password=Secret('s3cret:"ß€')),
+            "Basic " + b64encode('jürgen:s3cret:"ß€'.encode()).decode(),
+        ),
         (ElasticsearchSettings(api_key=Secret("a2V5")), "ApiKey a2V5"),
         (ElasticsearchSettings(), None),
     ],
@@ -189,6 +194,13 @@ def test_the_credentials_are_sent_and_their_refusal_told(
     assert "s3cret" not in str(caught.value)
     assert proxy.seen[0][1].get("authorization") == header
     sink.close()
+
+
+@pytest.mark.parametrize("key", ["s3cret\nX: y", "s3cret€", "s3cret ", "s3cret\0"])
+def test_a_key_that_no_header_holds_is_told_of_and_not_shown(key: str) -> None:
+    with pytest.raises(ConfigError, match="copy it anew, whole") as caught:
+        build(ElasticsearchSettings(api_key=Secret(key)), "http://127.0.0.1:1")
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_missing_right_is_told(store: Any, proxy: Any, answer: Any) -> None:
