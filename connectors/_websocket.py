@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import ssl
 import threading
 from collections.abc import Callable
@@ -114,6 +115,11 @@ class Frames:
             return RetryableError(
                 f"{self._who} shows a certificate that this machine does not trust: {fault}"
             )
+        if isinstance(fault, aiohttp.ClientConnectorError):
+            # Its own words show the object that holds the certificates.
+            cause = fault.os_error
+            said = os.strerror(cause.errno) if (cause.errno or 0) > 0 else cause.strerror
+            return RetryableError(f"{self._who} cannot be reached ({said or fault})")
         if isinstance(fault, aiohttp.ClientError | OSError):
             return RetryableError(f"{self._who} cannot be reached ({fault or type(fault).__name__})")
         return RetryableError(f"the connection to {self._who} failed in an unforeseen way: {fault!r}")
