@@ -115,13 +115,8 @@ class Frames:
             return RetryableError(
                 f"{self._who} shows a certificate that this machine does not trust: {fault}"
             )
-        if isinstance(fault, aiohttp.ClientConnectorError):
-            # Its own words show the object that holds the certificates.
-            cause = fault.os_error
-            said = os.strerror(cause.errno) if (cause.errno or 0) > 0 else cause.strerror
-            return RetryableError(f"{self._who} cannot be reached ({said or fault})")
         if isinstance(fault, aiohttp.ClientError | OSError):
-            return RetryableError(f"{self._who} cannot be reached ({fault or type(fault).__name__})")
+            return RetryableError(f"{self._who} cannot be reached ({_in_words(fault)})")
         return RetryableError(f"the connection to {self._who} failed in an unforeseen way: {fault!r}")
 
     async def _listen(self) -> None:
@@ -161,3 +156,11 @@ class Frames:
 async def _refuse_redirect(_: object, __: object, parameters: aiohttp.TraceRequestRedirectParams) -> None:
     # A platform that was taken over could have us ask a machine within our own walls.
     raise _Redirected(parameters.response.status)
+
+
+def _in_words(fault: Exception) -> str:
+    """Why there is no connection. aiohttp's own words show the object that holds the certificates."""
+    if not isinstance(fault, aiohttp.ClientConnectorError):
+        return str(fault) or type(fault).__name__
+    cause = fault.os_error
+    return (os.strerror(cause.errno) if cause.errno and cause.errno > 0 else cause.strerror) or str(cause)
