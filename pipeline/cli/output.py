@@ -39,14 +39,14 @@ def write_rows(  # noqa: PLR0913 - each is a matter of its own
     out: TextIO,
     *,
     width: int | None = None,
-    below: str = "",
+    below: Sequence[str] = (),
 ) -> int:
     """Writes the ``columns`` of all rows and returns how many rows there were.
 
     A column is a key of the row, or a path into it such as ``author.handle``. JSON is one array; with
     no columns it holds the rows whole. ``width`` is that of a table in cells of the terminal; None
-    means the terminal's own, and no bound where ``out`` is none. ``below`` is a column that stands on a
-    line of its own below the others where a table leaves it little room.
+    means the terminal's own, and no bound where ``out`` is none. ``below`` are columns that stand on a
+    line of their own below the others where a table leaves them little room.
     """
     counted = _Counted(rows)
     if format == "json":
@@ -139,13 +139,14 @@ def _plain_value(value: object) -> str:
 
 
 def _write_table(
-    rows: Iterable[Row], columns: Sequence[str], out: TextIO, width: int | None, below: str
+    rows: Iterable[Row], columns: Sequence[str], out: TextIO, width: int | None, below: Sequence[str]
 ) -> None:
     waiting = iter(rows)
     head = list(islice(waiting, SAMPLE))
-    beside = [column for column in columns if column != below]
-    if width is None or len(beside) == len(columns) or _has_room(head, columns, below, width):
-        beside, below = list(columns), ""
+    below = [column for column in columns if column in below]
+    if width is None or not below or _have_room(head, columns, below, width):
+        below = []
+    beside = [column for column in columns if column not in below]
     first = [_table_cells(row, beside) for row in head]
     widths = _widths([beside, *first], width)
     right = [bool(first) and all(_is_number(cells[at]) for cells in first) for at in range(len(beside))]
@@ -157,17 +158,17 @@ def _write_table(
         ]
         out.write(_GAP.join(padded).rstrip() + "\n")
         if below and width is not None:
-            [text] = _table_cells(row, [below])
+            text = _GAP.join(filter(None, _table_cells(row, below)))
             out.write((_INDENT + fit(text, width - len(_INDENT), pad=False)).rstrip() + "\n")
 
 
-def _has_room(rows: Sequence[Row], columns: Sequence[str], column: str, width: int) -> bool:
-    """Whether the column gets what it wants beside the others, or enough to be read."""
+def _have_room(rows: Sequence[Row], columns: Sequence[str], below: Sequence[str], width: int) -> bool:
+    """Whether the columns get what they want beside the others, or enough to be read."""
     wanted = {
         name: max(map(cells_of, [name, *(_table_cells(row, [name])[0] for row in rows)])) for name in columns
     }
-    own = wanted.pop(column)
-    return width - sum(wanted.values()) - len(_GAP) * len(wanted) >= min(own, _ROOM)
+    others = sum(size for name, size in wanted.items() if name not in below) + len(_GAP) * (len(columns) - 1)
+    return width - others >= sum(min(wanted[name], _ROOM) for name in below)
 
 
 def _table_cells(row: Row, columns: Sequence[str]) -> list[str]:

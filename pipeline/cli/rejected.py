@@ -54,7 +54,7 @@ def run_list(args: argparse.Namespace) -> int:
     entries = chosen(standing(brokers, topics), reason=args.reason, stage=args.stage)
     rows = [_row(entry) for entry in entries[: args.limit or None]]
     if args.format == "table":
-        write_rows([_in_words(row) for row in rows], _SHOWN, "table", sys.stdout, below="error")
+        write_rows([_in_words(row) for row in rows], _SHOWN, "table", sys.stdout, below=["error"])
     else:
         write_rows(rows, _COLUMNS, args.format, sys.stdout)
     return 0
