@@ -181,7 +181,7 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
                 f"{named} is set, but security_protocol {self.security_protocol} is without TLS: set {meant}"
             )
         if self.sasl and not (self.username and self.password):
-            lacking = "password" if self.username else "username"
+            lacking = "password_file" if self.username else "username"
             raise ValueError(f"security_protocol {self.security_protocol} signs in by name: set {lacking}")
         if not self.sasl and (self.username or self.password):
             named = "username" if self.username else "password"
