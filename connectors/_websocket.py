@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import ssl
 import threading
 from collections.abc import Callable
@@ -115,7 +116,7 @@ class Frames:
                 f"{self._who} shows a certificate that this machine does not trust: {fault}"
             )
         if isinstance(fault, aiohttp.ClientError | OSError):
-            return RetryableError(f"{self._who} cannot be reached ({fault or type(fault).__name__})")
+            return RetryableError(f"{self._who} cannot be reached ({_in_words(fault)})")
         return RetryableError(f"the connection to {self._who} failed in an unforeseen way: {fault!r}")
 
     async def _listen(self) -> None:
@@ -155,3 +156,11 @@ class Frames:
 async def _refuse_redirect(_: object, __: object, parameters: aiohttp.TraceRequestRedirectParams) -> None:
     # A platform that was taken over could have us ask a machine within our own walls.
     raise _Redirected(parameters.response.status)
+
+
+def _in_words(fault: Exception) -> str:
+    """Why there is no connection. aiohttp's own words show the object that holds the certificates."""
+    if not isinstance(fault, aiohttp.ClientConnectorError):
+        return str(fault) or type(fault).__name__
+    cause = fault.os_error
+    return (os.strerror(cause.errno) if cause.errno and cause.errno > 0 else cause.strerror) or str(cause)

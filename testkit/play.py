@@ -12,11 +12,20 @@ import json
 import signal
 import tempfile
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from testkit.connector_drive import fixture_of
 
 ITEMS = 20
+
+
+def in_toml(value: object) -> str:
+    """A value of a settings table on one line; texts, numbers, booleans and lists are as in JSON."""
+    if isinstance(value, Mapping):
+        pairs = (f"{in_toml(key)} = {in_toml(held)}" for key, held in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def main() -> None:
@@ -31,8 +40,7 @@ def main() -> None:
     fixture = fixture_of(args.kind)
     with tempfile.TemporaryDirectory() as folder, fixture.stage(Path(folder)) as stage:
         stage.tell(ITEMS)
-        # Texts, numbers, booleans and lists are written in TOML as they are in JSON.
-        lines = [f"{key} = {json.dumps(value)}" for key, value in {"kind": args.kind, **stage.table}.items()]
+        lines = [f"{key} = {in_toml(value)}" for key, value in {"kind": args.kind, **stage.table}.items()]
         args.file.write_text("\n".join([f"[connectors.{args.kind}]", *lines, ""]), encoding="utf-8")
         over.wait()
 

@@ -43,7 +43,7 @@ class Pump:
     """Drives one connector. ``keep`` saves a cursor, ``report`` hears the tally after every read, and
     ``trouble`` why nothing can be read now, and in how many seconds that is tried again.
 
-    ``rate`` is in posts a second; None is as fast as it goes.
+    ``rate`` is in posts a second; None is as fast as it goes. ``name`` begins the lines of its log.
     """
 
     def __init__(  # noqa: PLR0913 - the pump's collaborators, each handed in once
@@ -57,7 +57,9 @@ class Pump:
         report: Callable[[Tally], None],
         trouble: Callable[[str, float], None] = lambda *_: None,
         rate: float | None = None,
+        name: str = "",
     ) -> None:
+        self._name = f"{name}: " if name else ""
         self._connector = connector
         self._producer = producer
         self._topics = topics
@@ -81,14 +83,17 @@ class Pump:
             try:
                 read = self._connector.read(cursor)
             except RetryableError as error:
-                # A platform that says "at once" (its clock may be wrong) must not be stormed.
-                pause = max(error.retry_after or wait, _FIRST_WAIT)
+                if error.retry_after is None:
+                    # Only these grow: a connector that asks its other hosts at once says how soon itself.
+                    pause, wait = wait, min(wait * 2, _LONGEST_WAIT)
+                else:
+                    # A platform that says "at once" (its clock may be wrong) must not be stormed.
+                    pause = max(error.retry_after, _FIRST_WAIT)
                 if str(error) != said:
                     said = str(error)
-                    log.warning("%s; next try in %.0f s", said, pause)
+                    log.warning("%s%s; next try in %.0f s", self._name, said, pause)
                 self._trouble(str(error), pause)
                 self._stop.wait(pause)
-                wait = min(wait * 2, _LONGEST_WAIT)
                 continue
             wait = _FIRST_WAIT
             said = ""

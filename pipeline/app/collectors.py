@@ -210,6 +210,7 @@ class Collectors:
             keep=lambda cursor: self._cursors.save(name, cursor),
             report=report,
             trouble=lambda reason, pause: watch.stands("waits", reason, pause),
+            name=name,
         )
         try:
             pump.run(self._cursors.load(name))

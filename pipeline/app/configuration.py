@@ -71,10 +71,11 @@ def elasticsearch_url(settings: Settings, home: Path) -> str:
 
 
 def _embedded(name: Literal["kafka", "elasticsearch"], home: Path) -> str:
-    """Where the home's own server is, from its start until somebody stops it; empty otherwise.
+    """Where the home's own server is, or was when it ran last; empty where the home never had one.
 
-    A server that was killed counts: it comes back at the same port, and until then nobody should be
-    sent to the default one, where some other installation's server may listen.
+    One that was killed or stopped counts: it comes back at the same port, and until then nobody should be
+    sent to the default one, where some other installation's server may listen: posts would go into its
+    topics, and its answers would look like ours.
     """
     path = Layout(home).state(name)
     try:
@@ -84,4 +85,4 @@ def _embedded(name: Literal["kafka", "elasticsearch"], home: Path) -> str:
             f"{path} cannot be read ({error.strerror}): set GROUNDSWELL_HOME to a home of your own"
             " or give the servers' addresses in the settings"
         ) from error
-    return address(name, state.port) if state is not None and state.phase != "stopped" else ""
+    return address(name, state.port) if state is not None else ""

@@ -54,7 +54,9 @@ def try_out(
         except RetryableError as error:
             rest = _REST if error.retry_after is None else error.retry_after
             if not answered and time.monotonic() + rest > deadline:
-                raise FatalError(f"{error}; try again{_later(error)}") from None
+                raise FatalError(
+                    f"nothing could be read in time: {error}; try again{_later(error)}"
+                ) from None
             log.warning("%s; next try in %.0f s", error, rest)
             stop.wait(rest)
             continue
@@ -71,7 +73,9 @@ def try_out(
 
 
 def _later(error: RetryableError) -> str:
-    return " later" if error.retry_after is None else f" in {error.retry_after:.0f} s"
+    """When a person should: within a second the next of several hosts would have been asked, no more."""
+    soon = error.retry_after is None or error.retry_after <= _REST
+    return " later" if soon else f" in {error.retry_after:.0f} s"
 
 
 def limit_in_words(limit: Limit) -> str:

@@ -32,7 +32,7 @@ class _Json(logging.Formatter):
 def set_up(level: str, form: Literal["text", "json"] = "text") -> None:
     """Logs of ours at ``level`` (debug, info, warning, error), of libraries only their errors."""
     handler = logging.StreamHandler(sys.stderr)
-    text = logging.Formatter(_FORMAT, "%Y-%m-%dT%H:%M:%S")
+    text = logging.Formatter(_FORMAT, "%Y-%m-%dT%H:%M:%S%z")
     handler.setFormatter(_Json() if form == "json" else text)
     root = logging.getLogger()
     root.handlers[:] = [handler]

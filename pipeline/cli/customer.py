@@ -211,7 +211,7 @@ def run_find(args: argparse.Namespace) -> int:
     rows: Iterable[dict[str, object]] = found
     if args.format != "json":
         rows = map(_flat, found)
-    write_rows(rows, FOUND, args.format, sys.stdout)
+    write_rows(rows, FOUND, args.format, sys.stdout, below=["emails", "phones", "accounts"])
     if args.limit is None and len(found) == SHOWN and args.format == "table":
         print(f"the best {SHOWN}; --limit N shows more, --format csv all", file=sys.stderr)
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -18,14 +19,21 @@ def write_page(portrait: Portrait, format: str, out: TextIO) -> None:
     """Writes the page; what strangers wrote can drive no terminal."""
     import msgspec
 
-    from pipeline.cli.output import plain
+    from pipeline.cli.output import cells_of, plain
+    from pipeline.cli.wrapping import wrapped
 
     if format == "json":
         text = msgspec.json.encode(portrait).decode()
         out.write((json.dumps(json.loads(text)) if out.isatty() else text) + "\n")
         return
+    width = get_terminal_size().columns if out.isatty() else None
     for line in page(portrait):
-        out.write(plain(line).rstrip() + "\n")
+        shown = plain(line).rstrip()
+        if width is None or cells_of(shown) <= width:
+            out.write(shown + "\n")
+            continue
+        indent = " " * (len(shown) - len(shown.lstrip()))
+        out.writelines(part + "\n" for part in wrapped(shown, width, indent))
 
 
 def page(portrait: Portrait) -> Iterator[str]:
@@ -61,7 +69,7 @@ def _record(customer: Mapping[str, Any]) -> Iterator[str]:
             yield _line(name, value)
     for account in customer.get("accounts", ()):
         yield _line(account["source"], account_text(account))
-    yield _line("updated", customer.get("updated_at", ""))
+    yield _line("updated", _time(customer.get("updated_at")))
 
 
 def account_text(account: Mapping[str, Any]) -> str:

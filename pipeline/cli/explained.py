@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from itertools import groupby
 
 from enrichers.complaint import Explanation as ComplaintTold
 from pipeline.app.explain import Explained
 from pipeline.app.explanation import Judged, Word, Words
 from pipeline.cli.output import fit, plain
-from pipeline.cli.wrapping import duration, wrapped
+from pipeline.cli.wrapping import duration, moment, wrapped
 from pipeline.core.event import Event
 from pipeline.core.routing import Step
 
@@ -86,16 +85,12 @@ def marked(event: Event) -> str:
 
 def _times(told: Explained) -> Lines:
     yield from _title("times", "")
-    for moment in told.times:
+    for stage in told.times:
         delay = ""
-        if moment.delay is not None:
-            word = "after" if moment.delay >= 0 else "before"
-            delay = f"{duration(abs(moment.delay))} {word} {moment.after}"
-        yield f"  {moment.stage:<16}{_time(moment.at)}  {delay}".rstrip()
-
-
-def _time(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+        if stage.delay is not None:
+            word = "after" if stage.delay >= 0 else "before"
+            delay = f"{duration(abs(stage.delay))} {word} {stage.after}"
+        yield f"  {stage.stage:<16}{moment(stage.at)}  {delay}".rstrip()
 
 
 def _language(event: Event, judged: Judged) -> Lines:
@@ -273,7 +268,7 @@ def _versions(told: Explained) -> Lines:
     if parts.deleted:
         words = ["deleted"]
     else:
-        words = [f"edited {_time(parts.edited_at)}" if parts.edited_at else "never edited"]
+        words = [f"edited {moment(parts.edited_at)}" if parts.edited_at else "never edited"]
         words.append("linked or enriched anew" if parts.operation else "first enriched")
     if parts.operation:
         words.append(f"operation {parts.operation}")

@@ -26,23 +26,27 @@ SAMPLE = 200
 _GAP = "  "
 _WIDEST = 60  # of a column that is not the last, where no terminal sets a bound
 _LEAST = 6
+_ROOM = 50  # a column that can stand below the others does so if it would get less
+_INDENT = "  "
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _CONTROLS = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
-def write_rows(
+def write_rows(  # noqa: PLR0913 - each is a matter of its own
     rows: Iterable[Row],
     columns: Sequence[str],
     format: Format,
     out: TextIO,
     *,
     width: int | None = None,
+    below: Sequence[str] = (),
 ) -> int:
     """Writes the ``columns`` of all rows and returns how many rows there were.
 
     A column is a key of the row, or a path into it such as ``author.handle``. JSON is one array; with
     no columns it holds the rows whole. ``width`` is that of a table in cells of the terminal; None
-    means the terminal's own, and no bound where ``out`` is none.
+    means the terminal's own, and no bound where ``out`` is none. ``below`` are columns that stand on a
+    line of their own below the others where a table leaves them little room.
     """
     counted = _Counted(rows)
     if format == "json":
@@ -52,7 +56,7 @@ def write_rows(
     else:
         if width is None and out.isatty():
             width = shutil.get_terminal_size().columns
-        _write_table(counted, columns, out, width)
+        _write_table(counted, columns, out, width, below)
     return counted.count
 
 
@@ -134,18 +138,37 @@ def _plain_value(value: object) -> str:
     return str(value)
 
 
-def _write_table(rows: Iterable[Row], columns: Sequence[str], out: TextIO, width: int | None) -> None:
+def _write_table(
+    rows: Iterable[Row], columns: Sequence[str], out: TextIO, width: int | None, below: Sequence[str]
+) -> None:
     waiting = iter(rows)
-    first = [_table_cells(row, columns) for row in islice(waiting, SAMPLE)]
-    widths = _widths([list(columns), *first], width)
-    right = [bool(first) and all(_is_number(cells[at]) for cells in first) for at in range(len(columns))]
-    rest = (_table_cells(row, columns) for row in waiting)
-    for cells in chain([list(columns)], first, rest):
+    head = list(islice(waiting, SAMPLE))
+    below = [column for column in columns if column in below]
+    if width is None or not below or _have_room(head, columns, below, width):
+        below = []
+    beside = [column for column in columns if column not in below]
+    first = [_table_cells(row, beside) for row in head]
+    widths = _widths([beside, *first], width)
+    right = [bool(first) and all(_is_number(cells[at]) for cells in first) for at in range(len(beside))]
+    titles = dict(zip(columns, columns, strict=True))
+    for row in chain([titles], head, waiting):
         padded = [
-            fit(cell, size, right=right[at], pad=at < len(columns) - 1 or right[at])
-            for at, (cell, size) in enumerate(zip(cells, widths, strict=True))
+            fit(cell, size, right=right[at], pad=at < len(beside) - 1 or right[at])
+            for at, (cell, size) in enumerate(zip(_table_cells(row, beside), widths, strict=True))
         ]
         out.write(_GAP.join(padded).rstrip() + "\n")
+        if below and width is not None:
+            text = _GAP.join(filter(None, _table_cells(row, below)))
+            out.write((_INDENT + fit(text, width - len(_INDENT), pad=False)).rstrip() + "\n")
+
+
+def _have_room(rows: Sequence[Row], columns: Sequence[str], below: Sequence[str], width: int) -> bool:
+    """Whether the columns get what they want beside the others, or enough to be read."""
+    wanted = {
+        name: max(map(cells_of, [name, *(_table_cells(row, [name])[0] for row in rows)])) for name in columns
+    }
+    others = sum(size for name, size in wanted.items() if name not in below) + len(_GAP) * (len(columns) - 1)
+    return width - others >= sum(min(wanted[name], _ROOM) for name in below)
 
 
 def _table_cells(row: Row, columns: Sequence[str]) -> list[str]:

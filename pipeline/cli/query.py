@@ -210,7 +210,7 @@ def _write(rows: Iterator[Mapping[str, object]], fields: Sequence[Field], args: 
         with _opened(args.output, "wb") as out:
             return write_parquet(rows, fields, out)
     with _opened(args.output, "w") as out:
-        return write_rows(rows, [field.name for field in fields], args.format, out)
+        return write_rows(rows, [field.name for field in fields], args.format, out, below=["text"])
 
 
 @contextmanager

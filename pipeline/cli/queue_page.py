@@ -14,6 +14,7 @@ from typing import Any, TextIO
 from pipeline.app.cases.desk import Desk
 from pipeline.app.cases.listing import CaseList, due_in_words
 from pipeline.cli.output import Format, fit, plain, write_rows
+from pipeline.cli.wrapping import moment
 from pipeline.core.case import RULES, Case
 from pipeline.core.errors import ConfigError, RetryableError
 from pipeline.core.schema import suggestion
@@ -258,5 +259,5 @@ def _differences(before: Any, after: Any) -> Iterator[tuple[str, str, str]]:
 
 def _said(value: object) -> str:
     if isinstance(value, datetime):
-        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
+        return moment(value)
     return plain(str(value)) if value not in ("", None) else "—"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,10 @@ def run_list(args: argparse.Namespace) -> int:
     brokers, topics = _place(args)
     entries = chosen(standing(brokers, topics), reason=args.reason, stage=args.stage)
     rows = [_row(entry) for entry in entries[: args.limit or None]]
-    write_rows(rows, _COLUMNS, args.format, sys.stdout)
+    if args.format == "table":
+        write_rows([_in_words(row) for row in rows], _SHOWN, "table", sys.stdout, below=["error"])
+    else:
+        write_rows(rows, _COLUMNS, args.format, sys.stdout)
     return 0
 
 
@@ -67,7 +71,7 @@ def run_show(args: argparse.Namespace) -> int:
         found = f"{len(entries)} rejections begin" if entries else "no rejection begins"
         raise ConfigError(f"{found} with `{args.id}`; see `groundswell rejected list`")
     entry = entries[0]
-    for name, value in _row(entry).items():
+    for name, value in _in_words(_row(entry)).items():
         print(f"{name:<12} {plain(str(value))}")
     print(f"payload ({entry.rejection.encoding}{', cut' if entry.rejection.cut else ''}):")
     print(plain(entry.rejection.payload))
@@ -164,6 +168,8 @@ def _place(args: argparse.Namespace):  # type: ignore[no-untyped-def]
 
 
 _COLUMNS = ("id", "stage", "reason", "error", "origin", "attempts", "first_at", "rejected_at")
+_SHOWN = ("id", "stage", "reason", "attempts", "rejected_at", "error")
+"""Of a table, which `show` completes."""
 
 
 def _row(entry: Refused) -> Mapping[str, object]:
@@ -178,3 +184,10 @@ def _row(entry: Refused) -> Mapping[str, object]:
         "first_at": entry.first_at,
         "rejected_at": rejection.rejected_at,
     }
+
+
+def _in_words(row: Mapping[str, object]) -> Mapping[str, object]:
+    """The row with times for people, in UTC."""
+    from pipeline.cli.wrapping import moment
+
+    return {name: moment(value) if isinstance(value, datetime) else value for name, value in row.items()}

@@ -74,8 +74,9 @@ def _sum_up(tallies: Iterable[Tally], seconds: float) -> None:
     tallies = list(tallies)
     posts, rejected = sum(tally.posts for tally in tallies), sum(tally.rejected for tally in tallies)
     seconds = max(seconds, 1e-9)
+    lines = "1 line was" if rejected == 1 else f"{rejected} lines were"
+    refused = f"; {lines} refused, see `groundswell rejected list`" if rejected else ""
     print(
-        f"sent {posts} posts in {seconds:.1f} s ({posts / seconds:,.0f} a second)"
-        + (f"; {rejected} lines were refused, see `groundswell rejected list`" if rejected else ""),
+        f"sent {posts} posts in {seconds:.1f} s ({posts / seconds:,.0f} a second){refused}",
         file=sys.stderr,
     )

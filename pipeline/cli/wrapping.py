@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from pipeline.cli.output import cells_of, fit, plain
 
@@ -45,3 +46,8 @@ def duration(seconds: float) -> str:
             rest = whole % size // part
             return f"{whole // size} {unit}" + (f" {rest} {small}" if rest else "")
     raise AssertionError("unreachable")
+
+
+def moment(at: datetime) -> str:
+    """A moment for people, in UTC and to the second: 2026-11-22 12:00:00Z."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"

@@ -101,7 +101,7 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
     bootstrap: Annotated[
         str,
         form(
-            "Address of the brokers; empty means the embedded server of this installation if it is up,"
+            "Address of the brokers; empty means the embedded server of this installation if it ever had one,"
             " else 127.0.0.1:9092.",
             rf"^(?:{_HOST}(?:,{_HOST})*)?\Z",
             "of the form host:port, several separated by commas without spaces",
@@ -181,7 +181,7 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
                 f"{named} is set, but security_protocol {self.security_protocol} is without TLS: set {meant}"
             )
         if self.sasl and not (self.username and self.password):
-            lacking = "password" if self.username else "username"
+            lacking = "password_file" if self.username else "username"
             raise ValueError(f"security_protocol {self.security_protocol} signs in by name: set {lacking}")
         if not self.sasl and (self.username or self.password):
             named = "username" if self.username else "password"
@@ -208,7 +208,7 @@ class ElasticsearchSettings(Struct, frozen=True, kw_only=True):
         str,
         form(
             "Address of the server, without credentials; empty means the embedded server of this"
-            " installation if it is up, else http://127.0.0.1:9200.",
+            " installation if it ever had one, else http://127.0.0.1:9200.",
             r"^(?:https?://[^\s@/?#]+(?:/[^\s@?#]*)?)?\Z",
             "of the form http://host:port or https://host:port",
         ),

@@ -185,6 +185,24 @@ def test_a_text_that_cannot_be_encoded_is_not_shown() -> None:
     assert "hunter2" not in unforeseen(caught.value)
 
 
+def test_hosts_that_fail_in_turn_do_not_make_the_next_rest_longer(
+    running: Callable[..., Running], caplog: pytest.LogCaptureFixture
+) -> None:
+    turns = [*([RetryableError("this host is away", 0.01)] * 3), RetryableError("all of them are away")]
+    told = iter(turns)
+
+    def script() -> Read:
+        error = next(told, None)
+        if error is None:
+            return idle()
+        raise error
+
+    caplog.set_level("WARNING", "groundswell")
+    running(sky=script)
+    until(lambda: "all of them are away" in caplog.text, why="all were asked")
+    assert "sky: all of them are away; next try in 1 s" in caplog.text
+
+
 def test_told_to_look_again_it_is_tried_and_counted_anew(running: Callable[..., Running]) -> None:
     one = running(only=failing(ConfigError("the password is wrong")))
     until(one.is_in("parked", "only"), why="it is parked")

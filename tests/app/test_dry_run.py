@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from pipeline.app.dry_run import Trial, limit_in_words, try_out
-from pipeline.core.errors import ConfigError, FatalError
+from pipeline.core.errors import ConfigError, FatalError, RetryableError
 from pipeline.core.protocols import Cursor, Limit, Read
 from testkit.platform.faults import FAULTS, Fault
 from testkit.platform.staged import ServedStage
@@ -77,6 +77,19 @@ def test_a_long_one_ends_it_with_when_to_try_again(stage: ServedStage) -> None:
     with pytest.raises(FatalError, match="limit is reached; try again in 2 s"):
         run(stage, seconds=3)
     assert time.monotonic() - began < 5
+
+
+def test_hosts_in_turn_are_no_reason_to_try_again_at_once() -> None:
+    class Away:
+        def read(self, cursor: Cursor | None) -> Read:
+            del cursor
+            raise RetryableError("one is away; the next host is asked", 0.2)
+
+        def close(self) -> None:
+            pass
+
+    with pytest.raises(FatalError, match=r"^nothing could be read in time: one is away;.*; try again later$"):
+        try_out(Away(), None, threading.Event(), lambda _: None, 0.5)
 
 
 def test_a_source_without_end_ends_it_in_time(stage: ServedStage) -> None:

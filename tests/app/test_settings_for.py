@@ -88,7 +88,8 @@ def test_addresses_are_the_settings_then_the_embedded_servers_then_the_defaults(
     plain = Settings()
     assert brokers_of(plain, home).address == "127.0.0.1:9092"
     assert elasticsearch_url(plain, home) == "http://127.0.0.1:9200"
-    kafka, elasticsearch = running(home, "kafka", 19092), running(home, "elasticsearch", 19200)
+    running(home, "kafka", 19092)
+    running(home, "elasticsearch", 19200)
     assert brokers_of(plain, home).address == "127.0.0.1:19092"
     assert elasticsearch_url(plain, home) == "http://127.0.0.1:19200"
     own = Settings(
@@ -96,10 +97,13 @@ def test_addresses_are_the_settings_then_the_embedded_servers_then_the_defaults(
     )
     assert brokers_of(own, home).address == "k:1"
     assert elasticsearch_url(own, home) == "https://e:2"
-    for state in (kafka, elasticsearch):
+
+
+def test_after_down_nobody_is_sent_to_the_servers_of_another_installation(home: Path) -> None:
+    for state in (running(home, "kafka", 19092), running(home, "elasticsearch", 19200)):
         write_state(Layout(home).state(state.name), msgspec.structs.replace(state, phase="stopped"))
-    assert brokers_of(plain, home).address == "127.0.0.1:9092"
-    assert elasticsearch_url(plain, home) == "http://127.0.0.1:9200"
+    assert brokers_of(Settings(), home).address == "127.0.0.1:19092"
+    assert elasticsearch_url(Settings(), home) == "http://127.0.0.1:19200"
 
 
 def test_a_server_that_was_killed_is_still_the_one_to_wait_for(home: Path) -> None:

@@ -216,3 +216,18 @@ def test_everything_known_of_one(
         assert "CONSENT" not in page
     finally:
         cases.drop()
+
+
+def test_a_page_stays_within_its_terminal(
+    store: Store, client: Elasticsearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr("sys.stdout", out := Terminal())
+    assert main(["customer", "show", "LW-3001"]) == 0
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= 40
+    assert "Do not speak to them of posts." in " ".join(lines)

@@ -72,6 +72,35 @@ def test_columns_of_one_width_give_way_alike() -> None:
     )
 
 
+def test_a_long_column_stands_below_where_there_is_no_room_beside() -> None:
+    rows = [
+        {"id": "x:1", "at": "2026-11-06T20:30:23Z", "text": "word " * 30},
+        {"id": "x:2", "at": "", "text": ""},
+    ]
+    lines = written(rows, ["id", "at", "text"], "table", width=60, below=["text"]).splitlines()
+    assert lines[:3] == ["id   at", "  text", "x:1  2026-11-06T20:30:23Z"]
+    assert lines[3].startswith("  word word")
+    assert cells_of(lines[3]) == 60
+    assert lines[4:] == ["x:2", ""]
+    for width in (None, 100):
+        wide = written(rows, ["id", "at", "text"], "table", width=width, below=["text"]).splitlines()
+        assert len(wide) == 3, "beside the others where there is room, and where nothing is cut"
+    assert written(rows, ["id"], "table", width=60, below=["text"]).splitlines() == ["id", "x:1", "x:2"]
+
+
+def test_several_columns_below_share_their_line() -> None:
+    rows = [{"id": "LW-1", "mail": "ann@example.org", "phone": "", "handle": "x @ann", "value": 3.0}]
+    columns = ["id", "mail", "phone", "handle", "value"]
+    below = ["mail", "phone", "handle"]
+    assert written(rows, columns, "table", width=30, below=below).splitlines() == [
+        "id    value",
+        "  mail  phone  handle",
+        "LW-1  3.000",
+        "  ann@example.org  x @ann",
+    ]
+    assert len(written(rows, columns, "table", width=80, below=below).splitlines()) == 2
+
+
 def test_many_rows_stream() -> None:
     def rows() -> Any:
         for n in range(1000):

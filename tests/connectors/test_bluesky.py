@@ -356,8 +356,13 @@ def test_a_host_that_asks_for_rest_is_left_alone(listen: Any) -> None:
 
 
 def test_nobody_at_the_address(listen: Any) -> None:
-    with pytest.raises(RetryableError, match="cannot be reached"):
+    with pytest.raises(RetryableError, match=r"cannot be reached \(Connection refused\)$"):
         listen(hosts=["ws://127.0.0.1:1"]).read(None)
+
+
+def test_a_name_that_nobody_knows(listen: Any) -> None:
+    with pytest.raises(RetryableError, match=r"cannot be reached \([\w -]+\)$"):
+        listen(hosts=["ws://nowhere.invalid:1"]).read(None)
 
 
 def test_a_flood_waits_at_the_host_and_nothing_is_lost(

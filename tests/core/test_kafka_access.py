@@ -32,7 +32,7 @@ def _there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (
             'security_protocol = "SASL_SSL"\nusername = "ops"',
             {},
-            "SASL_SSL signs in by name: set password",
+            "SASL_SSL signs in by name: set password_file",
         ),
         ("", SIGNED_IN, "PLAINTEXT signs nobody in: set SASL_SSL, or SASL_PLAINTEXT without TLS"),
         ('security_protocol = "SSL"', SIGNED_IN, "SSL signs nobody in: set SASL_SSL"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -107,3 +108,33 @@ def test_it_is_little_exposed(installed: Path) -> None:
 def test_the_start_of_a_role_stays_readable() -> None:
     """A role notes when it began, which it reckons from /proc/stat: `status` knows it by that."""
     assert "ProcSubset" not in checks.read_unit(UNIT)
+
+
+def test_a_command_gets_what_the_service_gets(tmp_path: Path) -> None:
+    """The script of commands hands on the user, the settings and the passwords of the unit."""
+    recorder = tmp_path / "systemd-run"
+    recorder.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n', encoding="ascii")
+    recorder.chmod(0o755)
+    done = subprocess.run(
+        [FOLDER / "command.sh", "query", "two words"],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = done.stdout.splitlines()
+    unit = checks.read_unit(UNIT)
+    assert {f"--uid={name}" for name in unit["User"]} | {"--pipe", "--wait"} <= set(said)
+    for credential in unit["LoadCredential"]:
+        assert f"--property=LoadCredential={credential}" in said
+    for variable in unit["Environment"]:
+        name, _, value = variable.partition("=")
+        if value.startswith("%d/"):
+            assert f'    export {name}="$CREDENTIALS_DIRECTORY/{value[3:]}"' in said
+        else:
+            assert f"--setenv={variable}" in said
+    assert f"--property=EnvironmentFile={unit['EnvironmentFile'][0]}" in said
+    program = unit["ExecStart"][0].split()[0]
+    assert f'    exec {program} "$@"' in said
+    assert said[-3:] == ["groundswell", "query", "two words"]

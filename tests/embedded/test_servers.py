@@ -300,5 +300,7 @@ def test_each_line_starts_where_its_java_is(home: Path, line: str) -> None:
         [node] = nodes.values()
         assert node["version"].startswith(f"{line}.")
         assert node["jvm"]["mem"]["heap_max_in_bytes"] == 512 * 1024 * 1024
+        # What its launcher leaves behind at each start stays in the home.
+        assert list(Layout(other).tmp("elasticsearch").glob("final-flags*"))
     finally:
         servers.stop(other, "elasticsearch")
