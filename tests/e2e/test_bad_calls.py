@@ -158,7 +158,7 @@ def test_wrong_calls(installation: Installation, tmp_path: Path) -> None:
         "file": (["replay", "/nowhere.jsonl"], "/nowhere.jsonl cannot be read: No such file or directory"),
         "folder": (["replay", str(tmp_path)], f"{tmp_path} cannot be read: Is a directory"),
         "config": (["--config", "/nowhere.toml", "status"], "settings file /nowhere.toml: 1 problem"),
-        "nothing": (["rejected", "replay"], "say which: an ID, --reason, --stage or --all"),
+        "nothing": (["rejected", "replay"], "say which: an ID, --reason, --stage, --from FILE or --all"),
         "id": (
             ["rejected", "replay", "zz"],
             "no rejection begins with `zz`; see `groundswell rejected list`",
