@@ -7,11 +7,9 @@ the wire, so that the library that logs its headers never has it. Knows no platf
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from http.cookiejar import DefaultCookiePolicy
 from ipaddress import ip_address
 from typing import Any, NoReturn
@@ -23,6 +21,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from requests.auth import AuthBase
 
+from connectors._refusal import moment_of
 from pipeline.core.errors import ConfigError, RetryableError
 from pipeline.core.settings import MASK, Secret
 
@@ -41,10 +40,7 @@ class Answered(Struct, frozen=True):
     @property
     def clock(self) -> datetime | None:
         """The platform's own time when it answered; None where it does not say."""
-        with contextlib.suppress(ValueError, TypeError, IndexError):
-            moment = parsedate_to_datetime(self.headers.get("Date", ""))
-            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return None
+        return moment_of(self.headers.get("Date", ""))
 
 
 class Bearer(AuthBase):
