@@ -50,7 +50,7 @@ def reset_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
     Points in time are held against the platform's own clock, the header Date, where it sends one.
     """
     lower = {name.lower(): value.strip() for name, value in headers.items()}
-    clock = _moment(lower.get("date", "")) or now
+    clock = moment_of(lower.get("date", "")) or now
     for name in _RESETS:
         seconds = _seconds(lower.get(name, ""), clock)
         if seconds is not None:
@@ -62,15 +62,15 @@ def _seconds(text: str, clock: datetime) -> float | None:
     try:
         number = float(text)
     except ValueError:
-        at = _moment(text)
+        at = moment_of(text)
         return None if at is None else (at - clock).total_seconds()
     if not math.isfinite(number):
         return None
     return number - clock.timestamp() if number > _EPOCH else number
 
 
-def _moment(text: str) -> datetime | None:
-    """RFC 3339, or as HTTP writes dates."""
+def moment_of(text: str) -> datetime | None:
+    """RFC 3339, or as HTTP writes dates; None where it is neither."""
     for read in (datetime.fromisoformat, parsedate_to_datetime):
         with contextlib.suppress(ValueError, TypeError, IndexError, OverflowError):
             moment = read(text)

@@ -7,11 +7,9 @@ the wire, so that the library that logs its headers never has it. Knows no platf
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from http.cookiejar import DefaultCookiePolicy
 from ipaddress import ip_address
 from typing import Any, NoReturn
@@ -24,6 +22,7 @@ from msgspec.structs import replace
 from requests.auth import AuthBase
 
 from connectors._hurry import Hurried
+from connectors._refusal import moment_of
 from pipeline.core.errors import ConfigError, RetryableError
 from pipeline.core.settings import MASK, Secret
 
@@ -42,12 +41,9 @@ class Answered(Struct, frozen=True):
     @property
     def clock(self) -> datetime | None:
         """The platform's own time when it answered; None where it does not say, or what no clock shows."""
-        with contextlib.suppress(ValueError, TypeError, IndexError, OverflowError):
-            moment = parsedate_to_datetime(self.headers.get("Date", ""))
-            # At the ends of the calendar nobody can reckon any further.
-            if 2000 <= moment.year < 3000:
-                return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return None
+        moment = moment_of(self.headers.get("Date", ""))
+        # At the ends of the calendar nobody can reckon any further.
+        return moment if moment is not None and 2000 <= moment.year < 3000 else None
 
 
 class Bearer(AuthBase):

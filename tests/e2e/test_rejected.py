@@ -18,9 +18,9 @@ AT = "2026-03-02T10:00:00Z"
 
 def send(installation: Installation, payloads: list[bytes]) -> None:
     """Into the posts topic, as somebody else's program would."""
-    producer = Producer({"bootstrap.servers": str(installation.kafka)})
+    producer, topic = Producer({"bootstrap.servers": str(installation.kafka)}), topic_of(installation)
     for payload in payloads:
-        producer.produce(topic_of(installation), payload, b"key")
+        producer.produce(topic, payload, b"key")
     producer.flush()
 
 
