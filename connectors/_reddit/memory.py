@@ -23,6 +23,8 @@ MOST = 500_000
 
 _FILE = "taken.sqlite"
 _BUSY_SECONDS = 2.0
+# By their names: a later version may have added columns.
+_REMEMBER = "INSERT OR IGNORE INTO taken (name, at, edited, digest, absent, due) VALUES (?, ?, ?, ?, ?, ?)"
 
 
 class Memory:
@@ -46,7 +48,7 @@ class Memory:
             return
         rows = [(one.name, one.at, one.edited, one.digest, one.absent, due) for one, due in found]
         with self._open() as file:
-            file.executemany("INSERT OR IGNORE INTO taken VALUES (?, ?, ?, ?, ?, ?)", rows)
+            file.executemany(_REMEMBER, rows)
             (count,) = file.execute("SELECT count(*) FROM taken").fetchone()
             if count > self._most:
                 self._forget(file, count - self._most)
