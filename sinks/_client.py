@@ -31,9 +31,13 @@ from elasticsearch.serializer import JsonSerializer
 from pipeline.core.errors import ConfigError, FatalError, GroundswellError, RetryableError
 from pipeline.core.settings import ElasticsearchSettings, Secret
 from sinks._outcome import Cause, Verdict, judge, said
+from sinks._pace import Pace
 
 # Threads of one process that may ask at once; more wait for a connection.
 CONNECTIONS = 10
+
+PACE = Pace()
+"""Of all clients of this process."""
 
 _JSON = "application/vnd.elasticsearch+json"
 _NDJSON = "application/vnd.elasticsearch+x-ndjson"
@@ -62,18 +66,26 @@ class _Node(Urllib3HttpNode):
         headers: HttpHeaders | None = None,
         request_timeout: DefaultType | float | None = DEFAULT,
     ) -> NodeApiResponse:
-        response = super().perform_request(method, target, body, headers, request_timeout)
+        response = self._timed(method, target, body, headers, request_timeout)
         for pause in _STARTING:
             if not _is_starting(target, response):
                 break
             time.sleep(pause)
-            response = super().perform_request(method, target, body, headers, request_timeout)
+            response = self._timed(method, target, body, headers, request_timeout)
         heads = response.meta.headers
         heads.pop("warning", None)
         # A proxy's 413 or 502 is a page of HTML or nothing; the client would complain of that instead.
         if response.meta.status >= 400 and "json" not in (response.meta.mimetype or ""):
             heads["content-type"] = "text/plain"
         return response
+
+    def _timed(self, *asked: Any) -> NodeApiResponse:
+        began = time.monotonic()
+        try:
+            return super().perform_request(*asked)
+        finally:
+            now = time.monotonic()
+            PACE.note(now - began, now)
 
 
 def _is_starting(target: str, response: NodeApiResponse) -> bool:

@@ -18,13 +18,14 @@ from pipeline.core.errors import RetryableError
 from pipeline.core.event import Event
 from pipeline.core.settings import ElasticsearchSettings
 from sinks._bulk import Write, send
-from sinks._client import answering, client_for, request
+from sinks._client import PACE, answering, client_for, request
 from sinks._document import encode
 from sinks._locate import Locator
 from sinks._outcome import Outcome, Verdict
 from sinks._template import drop, generation, prepare, shipped
 
 __all__ = [
+    "PACE",
     "SETTINGS",
     "ElasticSink",
     "answering",

@@ -26,6 +26,8 @@ _TABLES = (
     "CREATE INDEX IF NOT EXISTS by_age ON taken (at)",
 )
 _LOSS = "deletions and edits of posts taken in before are then no longer found"
+# By their names: a later version may have added columns.
+_REMEMBER = "INSERT OR IGNORE INTO taken (name, at, edited, digest, absent, due) VALUES (?, ?, ?, ?, ?, ?)"
 
 
 class Taken:
@@ -44,7 +46,7 @@ class Taken:
             return
         rows = [(one.name, one.at, one.edited, one.digest, one.absent, due) for one, due in found]
         with self._memory.open() as file:
-            file.executemany("INSERT OR IGNORE INTO taken VALUES (?, ?, ?, ?, ?, ?)", rows)
+            file.executemany(_REMEMBER, rows)
             (count,) = file.execute("SELECT count(*) FROM taken").fetchone()
             if count > self._most:
                 self._forget(file, count - self._most)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -55,6 +56,9 @@ from sinks.cases import Cases
 from sinks.store import Store
 
 log = logging.getLogger("groundswell.roles")
+
+# Of `engine.stall_seconds`: 3 s an answer by default. A batch asks some ten times, and others come first.
+_SLOW_SHARE = 0.05
 
 CUSTOMER_STEP = "customer"
 """The step that links customers; it needs the directory."""
@@ -259,6 +263,7 @@ async def _work(  # noqa: PLR0913 - what a worker is made of
     in_hand: Mapping[str, int] | None = None,
     slow: Mapping[str, float] | None = None,
 ) -> None:
+    slowness = site.settings.engine.stall_seconds * _SLOW_SHARE
     worker = Worker(
         Role(role, group(site.settings, role)),
         stages,
@@ -268,6 +273,7 @@ async def _work(  # noqa: PLR0913 - what a worker is made of
         home=site.home,
         in_hand=in_hand,
         slow=slow,
+        excused=lambda: elastic.PACE.slow(slowness, time.monotonic()),
     )
     try:
         await worker.run(stop)

@@ -51,12 +51,15 @@ class Watchdog:
         limits: Limits,
         *,
         end: Callable[[BaseException], object],
+        excused: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``end`` ends the worker; it is called from the watchdog's thread."""
+        """``end`` ends the worker. ``excused`` is whether the other side answers, but so slowly that to wait
+        for it is no stall. Both are called from the watchdog's thread."""
         self._role = role
         self._health = health
         self._limits = limits
         self._end = end
+        self._excused = excused
         self._stalls = Stalls()
         self._progress: Mapping[Partition, Progress] = {}
         self._states: Mapping[Partition, str] = {}
@@ -99,7 +102,7 @@ class Watchdog:
         silent = now - self._fed
         if silent > self._limits.end:
             return f"its event loop has not answered for {silent:.0f} s"
-        held = any(part != STALL for part in self._health.reasons)
+        held = any(part != STALL for part in self._health.reasons) or self._excused()
         still = {
             partition: seconds - self._limits.slow.get(partition[0], 0.0)
             for partition, seconds in self._stalls.look(self._progress, held, now).items()

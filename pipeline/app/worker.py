@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -71,10 +71,11 @@ class Worker:
         home: Path,
         in_hand: Mapping[str, int] | None = None,
         slow: Mapping[str, float] | None = None,
+        excused: Callable[[], bool] = lambda: False,
     ) -> None:
         """``stages`` are by the names of their topics; ``in_hand`` is how many batches of a topic may be
         in hand, where that is not ``engine.in_flight_batches``; ``slow`` are the seconds that batches of a
-        topic wait by design before they are confirmed."""
+        topic wait by design before they are confirmed; ``excused`` is as the watchdog has it."""
         self._role = role
         self._stages = stages
         self._settings = settings
@@ -90,7 +91,11 @@ class Worker:
         limits = Limits(engine.stall_seconds, engine.stall_exit_seconds, dict(slow or {}))
         loop = asyncio.get_running_loop()
         self._watchdog = Watchdog(
-            role.name, state, limits, end=lambda error: loop.call_soon_threadsafe(self._end, error)
+            role.name,
+            state,
+            limits,
+            end=lambda error: loop.call_soon_threadsafe(self._end, error),
+            excused=excused,
         )
         self._app = self._faust(brokers)
 

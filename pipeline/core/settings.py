@@ -259,8 +259,8 @@ class EngineSettings(Struct, frozen=True, kw_only=True):
         Meta(
             ge=1,
             le=86400,
-            description="Seconds without progress, though nothing is away, after which a partition is told as"
-            " stalled.",
+            description="Seconds without progress, though nothing is away or slow, after which a partition is"
+            " told as stalled. Slow is an answer of Elasticsearch that takes a twentieth of this.",
         ),
     ] = 60.0
     stall_exit_seconds: Annotated[

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -282,6 +283,16 @@ def test_what_is_known_stays_until_a_look_says_otherwise(tmp_path: Path) -> None
     memory.close()
     with pytest.raises(RetryableError):
         memory.due(1.0, 1)
+
+
+def test_a_memory_of_a_later_version_with_more_columns_serves(tmp_path: Path) -> None:
+    Memory(tmp_path).due(1.0, 1)
+    with closing(sqlite3.connect(tmp_path / "taken.sqlite")) as file:
+        file.execute("ALTER TABLE taken ADD COLUMN later TEXT")
+    memory = Memory(tmp_path)
+    memory.remember([(Known("t1_a", 1.0, 0.0, 7), 2.0)])
+    assert [one.name for one in memory.due(3.0, 1)] == ["t1_a"]
+    memory.close()
 
 
 def test_a_damaged_memory_says_what_to_do(tmp_path: Path) -> None:
