@@ -286,10 +286,10 @@ def test_what_is_known_stays_until_a_look_says_otherwise(tmp_path: Path) -> None
 
 
 def test_a_memory_of_a_later_version_with_more_columns_serves(tmp_path: Path) -> None:
-    Memory(tmp_path).due(1.0, 1)
-    with closing(sqlite3.connect(tmp_path / "taken.sqlite")) as file:
+    Taken(tmp_path).due(1.0, 1)
+    with closing(sqlite3.connect(tmp_path / FILE)) as file:
         file.execute("ALTER TABLE taken ADD COLUMN later TEXT")
-    memory = Memory(tmp_path)
+    memory = Taken(tmp_path)
     memory.remember([(Known("t1_a", 1.0, 0.0, 7), 2.0)])
     assert [one.name for one in memory.due(3.0, 1)] == ["t1_a"]
     memory.close()
