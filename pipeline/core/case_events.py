@@ -168,19 +168,20 @@ def _updated(case: Case, known: Claim, told: Told) -> Case:
 
 
 def _by_claims(case: Case, claims: Mapping[str, Claim], at: datetime) -> dict[str, Any]:
-    """What follows from the claims for a case that nobody has touched: the queue of the first post that
-    is still routed, the most pressing priority; none is routed, and it is done."""
-    routed = [claim for claim in claims.values() if claim.queue]
+    """What follows from the claims for a case that nobody has touched, whatever the order in which the posts
+    came: the queue of the most pressing, and the promise that ends first; none is routed, and it is done."""
+    routed = [(claim.priority, id) for id, claim in claims.items() if claim.queue]
     if not routed:
         return {"state": "resolved", "resolved_at": case.resolved_at or at}
-    first = routed[0]
+    priority, pressing = min(routed)
+    promises = [promise for _, id in routed if (promise := claims[id].due_at)]
     return {
         "state": "new",
         "resolved_at": None,
-        "queue": first.queue,
-        "rule": first.rule,
-        "due_at": first.due_at,
-        "priority": min(claim.priority for claim in routed),
+        "queue": claims[pressing].queue,
+        "rule": claims[pressing].rule,
+        "due_at": min(promises, default=None),
+        "priority": priority,
     }
 
 

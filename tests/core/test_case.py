@@ -196,11 +196,35 @@ def test_a_thread_of_one_author_is_one_case() -> None:
     cases = hear(cases, event("x:2", [route("a", 2, 30)], thread="t", at=5, customer="c1"))
     case = only(cases)
     assert case.posts == ("x:1", "x:2")
-    assert (case.queue, case.priority, case.due_at) == ("b", 2, minutes(60)), "the first post's queue"
+    assert (case.queue, case.priority, case.due_at) == ("a", 2, minutes(30)), "the most pressing post's"
     assert case.customer_id == "c1"
     cases = hear(cases, event("x:3", [route("a")], thread="t", author="x:bob"))
     assert len(cases) == 2
     assert len({case_id("x:ann", "t"), case_id("x:bob", "t"), case_id("x:ann", "t", "q")}) == 3
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.integers(1, 4), st.integers(10, 90)), min_size=2, max_size=5
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_the_order_in_which_posts_come_does_not_matter(
+    asked: list[tuple[str, int, int]], chance: Any
+) -> None:
+    told = [
+        event(f"x:{number}", [route(queue, priority, due)], thread="t")
+        for number, (queue, priority, due) in enumerate(asked)
+    ]
+    mixed = chance.sample(told, len(told))
+    found = []
+    for order in (told, mixed):
+        cases: Cases = {}
+        for one in order:
+            cases = hear(cases, one)
+        case = only(cases)
+        found.append((case.queue, case.priority, case.rule, case.due_at))
+    assert found[0] == found[1]
 
 
 def test_mode_all_gives_a_case_for_each_route() -> None:
