@@ -83,12 +83,12 @@ class Pump:
             try:
                 read = self._connector.read(cursor)
             except RetryableError as error:
-                if error.retry_after is None:
-                    # Only these grow: a connector that asks its other hosts at once says how soon itself.
-                    pause, wait = wait, min(wait * 2, _LONGEST_WAIT)
-                else:
-                    # A platform that says "at once" (its clock may be wrong) must not be stormed.
+                if error.retry_after:
+                    # Less may come of a wrong clock, and would be a storm.
                     pause = max(error.retry_after, _FIRST_WAIT)
+                else:
+                    # Only these grow: a connector that asks its other hosts next says how soon itself.
+                    pause, wait = wait, min(wait * 2, _LONGEST_WAIT)
                 if str(error) != said:
                     said = str(error)
                     log.warning("%s%s; next try in %.0f s", self._name, said, pause)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from email.utils import formatdate
 from typing import Any, Literal
 
@@ -69,7 +69,7 @@ class Dialect:
 class Fault(Struct, frozen=True):
     """``bend`` gets the healthy answer and the dialect; ``elsewhere`` is an address that nobody may ask.
 
-    One ``of_items`` waits for an answer that has some: a token has none, and would be no trial.
+    One ``of_items`` waits for an answer that has posts: a token has none, and would be no trial.
     """
 
     name: str
@@ -127,15 +127,21 @@ def _extended(items: Iterable[Item | None], dialect: Dialect) -> Iterator[Item |
 MISSING = object()
 
 
+def posts_among(items: Sequence[Item | None]) -> int:
+    """How many of the items of a page are posts, and no deletions."""
+    return sum(item is not None and bool(item.id) and not item.deleted for item in items)
+
+
 def _spoiled(value: Any) -> Callable[[Answer, Dialect], Answer]:
-    """The third post lacks the field that it needs, or has something else there."""
+    """The third post, or the last of a page of fewer, lacks the field that it needs, or has something else
+    there."""
 
     def bend(items: Iterable[Item | None], dialect: Dialect) -> Iterator[Item | None]:
-        seen = 0
+        seen, wanted = 0, min(3, posts_among(items)) if isinstance(items, Sequence) else 3
         for item in items:
             if item is not None and item.id and not item.deleted:
                 seen += 1
-                if seen == 3:
+                if seen == wanted:
                     yield Item(data=put(item.data, dialect.needed, value))
                     continue
             yield item

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from aiohttp import web
@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from testkit.platform.answers import Answer, Asked, refusal
 from testkit.platform.certificate import Certificate
-from testkit.platform.faults import Dialect, Fault
+from testkit.platform.faults import Dialect, Fault, posts_among
 from testkit.platform.sending import Wire, send
 
 _LONGEST_BODY = 1024 * 1024
@@ -151,7 +151,7 @@ class PlatformServer:
         self.filled += size
 
     def _bent(self, answer: Answer) -> Answer:
-        if not self._spells or (self._spells[0].of_items and not answer.items):
+        if not self._spells or (self._spells[0].of_items and not _has_posts(answer)):
             return answer
         fault = self._spells.pop(0)
         self.spoilt.append(fault.name)
@@ -159,3 +159,9 @@ class PlatformServer:
         if fault.redirects:
             bent = replace(bent, headers={**bent.headers, "Location": self.elsewhere})
         return bent
+
+
+def _has_posts(answer: Answer) -> bool:
+    """Of a stream nobody knows it beforehand."""
+    items = answer.items
+    return posts_among(items) > 0 if isinstance(items, Sequence) else bool(items)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pipeline.app.rejections import Standing, mended
+from pipeline.app.rejections import Refused, mended
 from pipeline.core.errors import RejectedError
 from pipeline.core.rejection import reject
 
@@ -28,7 +28,7 @@ GOOD = b'{"id":"%s","post":{"id":"a:1","text":"mended","author":{"id":"a:me"}}}'
 )
 def test_a_line_that_is_none_is_told_and_the_next_one_counts(line: bytes, said: str) -> None:
     told: list[tuple[str, str]] = []
-    standing = [Standing(REFUSED, 1, NOW, 0)]
+    standing = [Refused(REFUSED, 1, NOW, 0)]
     [one] = mended(standing, [line, b"", GOOD], lambda where, why: told.append((where, why)))
     assert one.mended is not None
     assert one.mended.text == "mended"
