@@ -13,6 +13,9 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol, TypeVar
+
+from msgspec.structs import replace
 
 from pipeline.core.errors import ConfigError, FatalError, GroundswellError, RetryableError
 
@@ -26,6 +29,21 @@ _PRIMARY = 0xFF
 _FORBIDDEN = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH)
 _PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+S = TypeVar("S", bound="Remembering")
+
+
+class Remembering(Protocol):
+    """Settings of a connector with a memory: ``memory`` is its folder."""
+
+    @property
+    def memory(self) -> Path | None: ...
+
+
+def at_home(settings: S, folder: Path) -> S:
+    """The settings within an installation: its folder, unless they name another."""
+    return settings if settings.memory else replace(settings, memory=folder)  # type: ignore[type-var]
 
 
 class Memory:

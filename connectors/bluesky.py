@@ -25,6 +25,7 @@ from connectors._bluesky.profiles import Profile, Profiles
 from connectors._bluesky.sieve import Sieve, Told
 from connectors._bluesky.taken import Taken
 from connectors._hosts import Hosts
+from connectors._memory import at_home as at_home
 from connectors._websocket import Frames
 from connectors._words import phrases_of
 from pipeline.core.errors import GroundswellError, RejectedError, RetryableError
@@ -110,11 +111,6 @@ class SETTINGS(Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         phrases_of(self.words)
-
-
-def at_home(settings: SETTINGS, folder: Path) -> SETTINGS:
-    """The settings within an installation: its folder, unless they name another."""
-    return settings if settings.memory else replace(settings, memory=folder)
 
 
 def build(settings: SETTINGS) -> Bluesky:

@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Meta, Struct, structs
 
 from connectors._loose import text_of
+from connectors._memory import at_home as at_home
 from connectors._reddit.api import APPS, Api, Credentials
 from connectors._reddit.looks import Change, Known, Shown, looked_at, next_look
 from connectors._reddit.met import Met, Page
@@ -113,11 +114,6 @@ class SETTINGS(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         for key in ("login_url", "api_url"):
             check_address(getattr(self, key), key)
         phrases_of(self.words)
-
-
-def at_home(settings: SETTINGS, folder: Path) -> SETTINGS:
-    """The settings within an installation: its folder, unless they name another."""
-    return settings if settings.memory else structs.replace(settings, memory=folder)
 
 
 def build(settings: SETTINGS) -> Reddit:
