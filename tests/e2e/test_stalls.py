@@ -127,6 +127,11 @@ def lags(installation: Installation, topic: str) -> dict[int, int]:
         admin.close()
 
 
+def until_worked_off(installation: Installation, topic: str, why: str) -> None:
+    """Waits until no partition has anything left."""
+    until(lambda: not any(lags(installation, topic).values()), why=why)
+
+
 def ready(home: Path) -> tuple[int, dict[str, str]]:
     """Status and reasons of the worker's page."""
     port = present(home)[0].port
@@ -162,7 +167,7 @@ def test_a_stalled_partition_is_told_and_the_process_ends(
     assert "batches not confirmed" in log or "nothing was fetched" in log
     assert "most recent call first" in log, "where the threads stand is told"
     again = run_worker("healthy")
-    until(lambda: not any(lags(installation, topic).values()), why="a new process goes on")
+    until_worked_off(installation, topic, "a new process goes on")
     assert again.poll() is None
 
 
@@ -190,12 +195,12 @@ def test_a_frozen_process_that_thaws_does_not_take_that_for_a_stall(
 
     topic = fill(installation, posts, tmp_path)
     process = run_worker("healthy")
-    until(lambda: not any(lags(installation, topic).values()), why="it works")
+    until_worked_off(installation, topic, "it works")
     process.send_signal(signal.SIGSTOP)
     fill(installation, posts, tmp_path)
     time.sleep(8)
     process.send_signal(signal.SIGCONT)
-    until(lambda: not any(lags(installation, topic).values()), why="it goes on")
+    until_worked_off(installation, topic, "it goes on")
     assert process.poll() is None
     assert "not moved" not in (tmp_path / "worker.log").read_text()
 
@@ -208,7 +213,7 @@ def test_what_retention_took_away_is_told_and_work_goes_on(
 ) -> None:
     topic = fill(installation, posts, tmp_path)
     process = run_worker("healthy")
-    until(lambda: not any(lags(installation, topic).values()), why="it works")
+    until_worked_off(installation, topic, "it works")
     process.kill()
     process.wait()
     producer = Producer({"bootstrap.servers": str(installation.kafka)})
@@ -220,7 +225,7 @@ def test_what_retention_took_away_is_told_and_work_goes_on(
     admin.delete_records({TopicPartition(topic, 2): end - 10})
     admin.close()
     run_worker("healthy")
-    until(lambda: not any(lags(installation, topic).values()), why="it goes on")
+    until_worked_off(installation, topic, "it goes on")
     log = (tmp_path / "worker.log").read_text()
     assert f"{topic}-2: offsets {end - 30} to {end - 11} were removed by retention" in log
     assert "20 records are lost" in log
