@@ -7,7 +7,7 @@ need there. A server that cannot be asked further has one problem, not all those
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import closing, suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -42,6 +42,7 @@ MAJORS = (8, 9)
 SKEW_SECONDS = 30.0
 """Clocks further apart than this make ages, due times and indices of months wrong."""
 
+_TRIES = 4
 _NONE, _MISSING = 0, 3
 
 
@@ -79,13 +80,8 @@ def _advertised(brokers: Brokers) -> tuple[list[str], int]:
     many brokers there are. Raises RetryableError when Kafka is away."""
     if is_away(brokers):
         raise unreachable(brokers)
-    # This library asks whom it was told, where the other would at once go on to the told address.
-    client = AdminClient({**brokers.for_confluent(), "log_level": 0})
-    try:
-        told = client.list_topics(timeout=SECONDS / 2).brokers.values()
-    except KafkaException as error:
-        raise unreachable(brokers) from error
     found = []
+    told = _told(brokers)
     for broker in told:
         try:
             socket.create_connection((broker.host, broker.port), SECONDS / 2).close()
@@ -96,6 +92,20 @@ def _advertised(brokers: Brokers) -> tuple[list[str], int]:
                 f" from here ({why}): set advertised.listeners of that broker"
             )
     return found, len(told)
+
+
+def _told(brokers: Brokers) -> Collection[Any]:
+    """The brokers of which Kafka tells its clients. Raises RetryableError when none tells in time."""
+    silent: KafkaException | None = None
+    for _ in range(_TRIES):
+        # This library asks whom it was told, where the other would at once go on to the told address. But at
+        # times it has let go of the one that it was given before it asks; a new client has not.
+        client = AdminClient({**brokers.for_confluent(), "log_level": 0})
+        try:
+            return client.list_topics(timeout=SECONDS / _TRIES).brokers.values()
+        except KafkaException as error:
+            silent = error
+    raise unreachable(brokers) from silent
 
 
 def _topics_and_rights(admin: KafkaAdminClient, settings: Settings, count: int) -> list[Looked]:
