@@ -6,7 +6,6 @@ of its words. One pass over the signs of the whole batch finds all cues.
 
 from __future__ import annotations
 
-import re
 from itertools import accumulate, repeat
 from sys import intern
 
@@ -17,8 +16,6 @@ from pipeline.core.reading import EDGE, START, UNREAD, Acquaintance, Reading
 _OPINIONS = 20_000
 """Sets of cues whose opinion is remembered, at most."""
 
-# Tokens that may be cut together, as nothing in them hangs on what follows: no entity, no link.
-_ALONE = re.compile(r"[^\x21-\x7e]|&|://")
 _BETWEEN = "\x01"
 
 
@@ -37,19 +34,24 @@ class BatchScanner(Acquaintance):
         self._signs: dict[str, str] = {EDGE: "", START: BOUND, UNREAD: UNREAD}
 
     def learn(self, fresh: set[str]) -> None:
-        """Cuts tokens into words."""
-        known = self._scanner.signs
-        together = [token for token in fresh if not _ALONE.search(token)]
-        for token in fresh.difference(together):
-            self._keep(token, self._scanner.read(token).words)
+        """Cuts tokens into words; those together in which nothing hangs on what follows: no entity, no link."""
+        known, signs_of = self._scanner.signs, self._scanner.signs_of
+        together = [
+            token
+            for token in fresh
+            if token.isascii() and token.isprintable() and "&" not in token and "://" not in token
+        ]
         cut = self._scanner.plain(_BETWEEN.join(together)).split(_BETWEEN)
         for token, words in zip(together, cut, strict=True) if together else ():
             # Most new tokens are one word that tells nothing.
-            if words in known or not words.isalpha():
-                self._keep(token, words.split())
+            if words in known:
+                self._signs[token] = known[words]
+            elif not words.isalpha():
+                self._keep(token, signs_of(words.split()))
+        for token in fresh.difference(together):
+            self._keep(token, signs_of(self._scanner.read(token).words))
 
-    def _keep(self, token: str, words: list[str]) -> None:
-        signs = "".join(map(self._scanner.sign, words))
+    def _keep(self, token: str, signs: str) -> None:
         if signs != UNTOLD:
             self._signs[token] = intern(signs)
 

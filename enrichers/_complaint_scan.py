@@ -182,14 +182,17 @@ class Scanner:
     def _small(self, match: re.Match[str]) -> str:
         return match.group().lower().translate(self._foreign)
 
-    def sign(self, word: str) -> str:
-        """The sign of a word: its own if it is of any consequence."""
-        return self.signs.get(word) or (DIGITS if _begins_with_digit(word) else UNTOLD)
+    def signs_of(self, words: Iterable[str]) -> str:
+        """The signs of words, one each: their own if they are of any consequence."""
+        own = self.signs.get
+        return "".join(
+            [own(word) or (DIGITS if not word.isalpha() and _begins_with_digit(word) else UNTOLD) for word in words]
+        )
 
     def hits(self, words: list[str]) -> list[Hit]:
         """The cues among the words from left to right; of those that overlap the one that begins first, and
         of these the longest. A required "not" may serve several."""
-        signs = f"{BOUND}{''.join(map(self.sign, words))}{BOUND}"
+        signs = f"{BOUND}{self.signs_of(words)}{BOUND}"
         return [Hit(start - 1, -end - 1, row.cue) for _, end, _, start, row in apart(self.matches(signs))]
 
     def matches(self, signs: str) -> list[Match]:
