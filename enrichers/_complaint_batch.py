@@ -34,7 +34,7 @@ class BatchScanner(Acquaintance):
         self._signs: dict[str, str] = {EDGE: "", START: BOUND, UNREAD: UNREAD}
 
     def learn(self, fresh: set[str]) -> None:
-        """Cuts tokens into words; those together in which nothing hangs on what follows: no entity, no link."""
+        """Cuts tokens into words, those together in which nothing hangs on what follows."""
         known, signs_of = self._scanner.signs, self._scanner.signs_of
         together = [
             token

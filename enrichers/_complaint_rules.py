@@ -15,6 +15,8 @@ from typing import Literal, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from enrichers._rounding import rounded_4
+
 CATEGORIES = (
     "outage",
     "billing",
@@ -212,7 +214,7 @@ def concluded(opinion: Opinion, shape: Shape) -> Verdict:
     return Verdict(probability(opinion, *shape), category, urgency, parts)
 
 
-def probability(  # noqa: PLR0913 - a Shape, unpacked, as one a post would take as long as the sum
+def probability(  # noqa: PLR0913, PLR0917 - a Shape, unpacked, as one a post would take as long as the sum
     opinion: Opinion, compound: float, addressed: bool, asks: bool, link: bool, article: bool, stars: int
 ) -> float:
     """That of `concluded`, without the parts."""
@@ -223,7 +225,7 @@ def probability(  # noqa: PLR0913 - a Shape, unpacked, as one a post would take 
         total += compound * POSITIVE * (SOFTENED if opinion.strong else 1)
     for _, value in _remaining(addressed, asks and not opinion.strong, link, article, stars):
         total += value
-    return round(1 / (1 + math.exp(-total)), 4)
+    return rounded_4(1 / (1 + math.exp(-total)))
 
 
 def _added(total: float, parts: Sequence[tuple[str, float]]) -> float:

@@ -11,7 +11,7 @@ import html
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from html.entities import html5
 from importlib.resources import files
 from itertools import product
@@ -186,7 +186,10 @@ class Scanner:
         """The signs of words, one each: their own if they are of any consequence."""
         own = self.signs.get
         return "".join(
-            [own(word) or (DIGITS if not word.isalpha() and _begins_with_digit(word) else UNTOLD) for word in words]
+            [
+                own(word) or (DIGITS if not word.isalpha() and _begins_with_digit(word) else UNTOLD)
+                for word in words
+            ]
         )
 
     def hits(self, words: list[str]) -> list[Hit]:
@@ -224,7 +227,9 @@ class Scanner:
     def _rows(self, common: frozenset[str]) -> dict[str, list[Row]]:
         """The cues by the signs of their words, those with a number once for each sign that may be one."""
         shared = Counter(word for cue in self.cues for word in cue.words)
-        numbers = [sign for word, sign in self.signs.items() if word in self._numbers or _begins_with_digit(word)]
+        numbers = [
+            sign for word, sign in self.signs.items() if word in self._numbers or _begins_with_digit(word)
+        ]
         rows: dict[str, list[Row]] = {}
         for number, cue in enumerate(self.cues):
             words = cue.words

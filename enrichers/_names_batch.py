@@ -12,6 +12,7 @@ from pipeline.core.folding import fold_all_readings, plain_words
 from pipeline.core.reading import START, UNREAD, Acquaintance, Reading, holding
 from pipeline.core.stop_words import STOP_WORDS
 
+
 class NameWatch(Acquaintance):
     """Watches for the names of one brands file, given as the words of each, folded."""
 

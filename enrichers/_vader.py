@@ -28,6 +28,8 @@ from vaderSentiment.vaderSentiment import (
     SentimentIntensityAnalyzer,
 )
 
+from enrichers._rounding import rounded_3, rounded_4
+
 # Empirical constants of the paper and of the package that the package keeps inside its functions.
 _DAMPING = (1.0, 0.95, 0.9)  # of a booster one, two, three words before
 _NEVER_SO = 1.25
@@ -100,8 +102,8 @@ class Vader:
 
     @property
     def words_that_count(self) -> frozenset[str]:
-        """Words, in small letters, with a valence, and those that may change that of another in a way of their
-        own; beside them does any with "n't" in it."""
+        """Words, in small letters, with a valence, and those that may change that of another in a way of
+        their own; beside them does any with "n't" in it."""
         return self._opaque | self._modifiers | self._words_of_phrases | _OTHERS
 
     def effect_of(self, word: str) -> str:
@@ -349,8 +351,8 @@ def summed(valences: list[float], words: int, emphasis: float) -> Score:
         negative -= emphasis
     whole = positive - negative + neutral
     return Score(
-        round(total / math.sqrt(total * total + ALPHA), 4),
-        round(positive / whole, 3),
-        round(neutral / whole, 3),
-        round(-negative / whole, 3),
+        rounded_4(total / math.sqrt(total * total + ALPHA)),
+        rounded_3(positive / whole),
+        rounded_3(neutral / whole),
+        rounded_3(-negative / whole),
     )

@@ -24,8 +24,8 @@ _NEIGHBOURHOODS = 50_000
 # Tokens that typing out leaves as they are.
 _ALTERED = re.compile(r"[^\x21-\x7e]|[&@`]|://")
 _PUNCTUATION = string.punctuation
-# Roles: of words that do nothing, and of "but"; then one for each thing that words do to others near them, and
-# one for each valence that words have, each once in capitals and once without.
+# Roles: of words that do nothing, and of "but"; then one for each thing that words do to others near them,
+# and one for each valence that words have, each once in capitals and once without.
 _NOTHING, _BUT = ".", "b"
 _CHANGING, _SCORED = 0x3001, 0x4E00
 _ANY_SCORED = chr(_SCORED)

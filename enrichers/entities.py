@@ -61,9 +61,7 @@ class EntitiesEnricher:
             return [()] * len(columns["post"])
         suspects = self._watch.suspects(reading_of(columns))
         return [
-            self._found(post, self._names, tags)
-            if tags is not None or post.mentions or post.hashtags
-            else ()
+            self._found(post, self._names, tags) if tags is not None or post.mentions or post.hashtags else ()
             for tags, post in zip(map(suspects.get, count()), columns["post"])  # noqa: B905 - counts on
         ]
 

@@ -31,9 +31,6 @@ _COLUMNS = {field.name: field.default for field in fields(Event) if field.name n
 _GIVEN = ("post", "observed")
 """Columns that are there before the first step."""
 
-_TOO_LATE = RejectedError("collected_at is too near the end of the calendar", "invalid")
-"""The calendar ends with the year 9999, and a post may say that it was collected on its last day."""
-
 
 class _Batch(Struct):
     """The live posts still under way: their places among all posts, and one list a column."""
@@ -59,12 +56,11 @@ class _Stamp(Struct, frozen=True):
     ) -> None:
         """Puts the events of the live posts, with what the steps found, in their places."""
         now, versions, undated = self.now, self.versions, index_of(self.prefix, None, self.now)
-        posts = batch.columns["post"]
         filled = [batch.columns.get(name, repeat(default)) for name, default in _COLUMNS.items()]
-        # Spelt out, as it takes a quarter of the time of keywords from a dict.
-        for i, post, language, sentiment, entities, complaint, intent, noise, contacts, customer, routes in zip(
-            batch.places, posts, *filled  # noqa: B905 - some are endless
-        ):
+        # Spelt out, as it takes a quarter of the time of keywords from a dict. Some columns are endless.
+        rows = zip(*filled)  # noqa: B905
+        for i, post, found in zip(batch.places, batch.columns["post"], rows):  # noqa: B905
+            language, sentiment, entities, complaint, intent, noise, contacts, customer, routes = found
             created = post.created_at
             try:
                 outcomes[i] = Event(
@@ -78,13 +74,15 @@ class _Stamp(Struct, frozen=True):
                     contacts=contacts,
                     customer=customer,
                     routes=routes,
-                    index=index_of(self.prefix, created, post.collected_at or observed[i]) if created else undated,
+                    index=index_of(self.prefix, created, post.collected_at or observed[i])
+                    if created
+                    else undated,
                     version=version_of(post, operations[i]),
                     processed_at=now,
                     versions=versions,
                 )
             except OverflowError:
-                outcomes[i] = _TOO_LATE
+                outcomes[i] = _too_late()
 
     def stub(self, post: Post, observed: datetime, operation: int) -> Outcome:
         """The event of a deletion."""
@@ -96,7 +94,12 @@ class _Stamp(Struct, frozen=True):
                 processed_at=self.now,
             )
         except OverflowError:
-            return _TOO_LATE
+            return _too_late()
+
+
+def _too_late() -> RejectedError:
+    # The calendar ends with the year 9999, and a post may say that it was collected on its last day.
+    return RejectedError("collected_at is too near the end of the calendar", "invalid")
 
 
 class Chain:

@@ -28,8 +28,8 @@ _BEFORE = (EDGE, EDGE, START)
 
 
 def holding(tokens: Sequence[str], words: str, wanted: Iterable[str]) -> list[str]:
-    """The tokens with a wanted word. ``words`` are those of the tokens between spaces, each at its place in the
-    tokens joined by spaces. Looks for the few wanted words that are there, not at each token."""
+    """The tokens with a wanted word. ``words`` are those of the tokens between spaces, each at its place in
+    the tokens joined by spaces. Looks for the few wanted words that are there, not at each token."""
     padded, place = f" {words} ", 0
     ends: list[int] = []
     found: set[int] = set()
