@@ -15,6 +15,8 @@ from typing import Literal, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from enrichers._rounding import rounded_4
+
 CATEGORIES = (
     "outage",
     "billing",
@@ -154,9 +156,11 @@ class Opinion(NamedTuple):
     strong: bool
     category: str
     urgency: float
+    total: float
+    """The sum of the parts."""
 
 
-NO_OPINION = Opinion((("prior", PRIOR),), False, OTHER, 0.0)
+NO_OPINION = Opinion((("prior", PRIOR),), False, OTHER, 0.0, PRIOR)
 """Of a text without cues."""
 
 
@@ -195,20 +199,40 @@ def opinion_of(cues: Sequence[Cue]) -> Opinion:
             parts.append((family, weight * SOFTENED if strong and family in _SOFT else weight))
     category = max(topics, key=lambda name: (topics[name], _RANK[name])) if topics else OTHER
     urgency = 1 - calm if strong else (1 - calm) * CALM
-    return Opinion(tuple(parts), strong, category, round(urgency, 2))
+    return Opinion(tuple(parts), strong, category, round(urgency, 2), _added(0.0, parts))
 
 
 def concluded(opinion: Opinion, shape: Shape) -> Verdict:
     """The judgement of a text of this shape whose cues say that."""
-    parts, strong, category, urgency = opinion
+    parts, strong, category, urgency, _ = opinion
     compound, addressed, asks, link, article, stars = shape
     if compound < 0:
         parts = (*parts, ("sentiment", -compound * NEGATIVE))
     elif compound > 0:
         parts = (*parts, ("sentiment", compound * POSITIVE * (SOFTENED if strong else 1)))
     parts += _remaining(addressed, asks and not strong, link, article, stars)
-    probability = 1 / (1 + math.exp(-sum([value for _, value in parts])))
-    return Verdict(round(probability, 4), category, urgency, parts)
+    return Verdict(probability(opinion, *shape), category, urgency, parts)
+
+
+def probability(  # noqa: PLR0913, PLR0917 - a Shape, unpacked, as one a post would take as long as the sum
+    opinion: Opinion, compound: float, addressed: bool, asks: bool, link: bool, article: bool, stars: int
+) -> float:
+    """That of `concluded`, without the parts."""
+    total = opinion.total
+    if compound < 0:
+        total += -compound * NEGATIVE
+    elif compound > 0:
+        total += compound * POSITIVE * (SOFTENED if opinion.strong else 1)
+    for _, value in _remaining(addressed, asks and not opinion.strong, link, article, stars):
+        total += value
+    return rounded_4(1 / (1 + math.exp(-total)))
+
+
+def _added(total: float, parts: Sequence[tuple[str, float]]) -> float:
+    # Not by `sum`, which rounds otherwise from Python 3.12 on.
+    for _, value in parts:
+        total += value
+    return total
 
 
 def shares(cues: Sequence[Cue], verdict: Verdict) -> list[float]:

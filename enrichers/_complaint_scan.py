@@ -1,9 +1,8 @@
-"""Finds all cues of a table of words in one pass over a text.
+"""Finds all cues of a table of words in one pass over a text (Aho-Corasick).
 
-Each cue is filed under two words of it that follow each other, or its one word. A text is cut into words
-once, each word and each pair is looked up once, and only around one that some cue is filed under are the
-neighbours compared: what Aho-Corasick does by characters, done by words, so that "refund" is never found
-within "refundable". It knows no weights.
+A text is cut into words once, and each word of any consequence stands for one character, its *sign*, so that
+"refund" is never found within "refundable" and the automaton has one short string to read. It knows no
+weights.
 """
 
 from __future__ import annotations
@@ -12,14 +11,15 @@ import html
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from html.entities import html5
 from importlib.resources import files
-from itertools import pairwise
+from itertools import product
 from operator import itemgetter
 from typing import NamedTuple
 
 import msgspec
+from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
 from msgspec import Struct
 
 from enrichers._complaint_rules import FAMILIES, Cue, Negation
@@ -28,12 +28,15 @@ LANGUAGES = ("en", "de", "es", "fr")
 """Those with a table of words."""
 NUMBER = "#"
 """In a phrase: any number, in digits or in one word."""
-_SIGNS = "😡🤬😤😠👎🖕🙃🙄💩😂🤣🔴"
+_PICTURES = "😡🤬😤😠👎🖕🙃🙄💩😂🤣🔴"
 """Pictures that may be cues: each is a word of its own, however it is glued to others."""
 _END, _ASKS = ".", "?"
 """Words that stand for all signs which end a clause, for no "not" reaches past it; and for one that asks."""
 BOUND = "\r"
-"""Stands among the words before and behind a text. No word is white space."""
+"""Stands among the signs before and behind a text."""
+UNTOLD, DIGITS = "x", "0"
+"""The signs of words that are of no consequence, and of those of them that begin with a digit."""
+_FIRST_SIGN = 0x4E00
 # ASCII: capitals become small, signs that end a clause the one sign, other signs a space. A space is put
 # around the two signs that stay; what is between spaces is a word. Apostrophe, @, %, $, & and + are letters.
 _ENDING = ",!;:\n"
@@ -93,12 +96,9 @@ class Hit(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A cue as it is filed. ``offset`` is the place in its ``phrase`` of what it is filed under. Of several
-    rows that match the very same words the one with the least ``rank`` goes first."""
+    """A cue as it is searched. Of several rows that match the very same words the one with the least ``rank``
+    goes first."""
 
-    offset: int
-    phrase: list[str]
-    numbered: bool
     rank: tuple[int, bool, int]
     number: int
     cue: Cue
@@ -131,14 +131,19 @@ class Scanner:
         self._negators = frozenset(table.negators.split())
         self._numbers = frozenset(table.numbers.split())
         self.cues = list(self._cues(table.groups))
-        self.filed = _filed(self.cues, frozenset(table.common.split()))
-        self._stops = frozenset((_END, _ASKS, BOUND))
-
-    @property
-    def telling(self) -> frozenset[str]:
-        """All words that are of any consequence; of the others only counts which begin with a digit."""
         phrases = frozenset(word for cue in self.cues for word in cue.words)
-        return phrases | self._negators | self._numbers | self._stops
+        telling = sorted(phrases | self._negators | self._numbers | {_END, _ASKS})
+        self.signs = {word: chr(_FIRST_SIGN + n) for n, word in enumerate(telling)}
+        self._not = frozenset(self.signs[word] for word in self._negators)
+        self._stops = frozenset((self.signs[_END], self.signs[_ASKS], BOUND))
+        rows = self._rows(frozenset(table.common.split()))
+        self._found = list(rows.values())
+        self._search = AhoCorasick(
+            rows,
+            matchkind=MatchKind.Standard,
+            store_patterns=False,
+            implementation=Implementation.ContiguousNFA,
+        ).find_matches_as_indexes
 
     def _cues(self, groups: Iterable[Group]) -> Iterator[Cue]:
         seen = set()
@@ -177,57 +182,63 @@ class Scanner:
     def _small(self, match: re.Match[str]) -> str:
         return match.group().lower().translate(self._foreign)
 
+    def signs_of(self, words: Iterable[str]) -> str:
+        """The signs of words, one each: their own if they are of any consequence."""
+        own = self.signs.get
+        return "".join(
+            [
+                own(word) or (DIGITS if not word.isalpha() and _begins_with_digit(word) else UNTOLD)
+                for word in words
+            ]
+        )
+
     def hits(self, words: list[str]) -> list[Hit]:
         """The cues among the words from left to right; of those that overlap the one that begins first, and
         of these the longest. A required "not" may serve several."""
-        words = [BOUND, *words, BOUND]
-        found: list[Match] = []
-        for i, pair in enumerate(pairwise(words)):
-            for rows in (self.filed.get(pair[0]), self.filed.get(pair)):
-                if rows:
-                    self.match(words, i, rows, found)
-        return [Hit(start - 1, -end - 1, row.cue) for _, end, _, start, row in apart(found)]
+        signs = f"{BOUND}{self.signs_of(words)}{BOUND}"
+        return [Hit(start - 1, -end - 1, row.cue) for _, end, _, start, row in apart(self.matches(signs))]
 
-    def match(self, words: list[str], i: int, rows: list[Row], found: list[Match]) -> None:
-        """Adds those of the rows, filed under the word or the pair at ``i``, that match there. A text stands
-        between ``BOUND``."""
-        for row in rows:
-            offset, phrase, numbered, rank, _, cue = row
-            first = i - offset
-            end = first + len(phrase)
-            if numbered:
-                if not self._matches(words, first, phrase):
-                    continue
-            elif len(phrase) > 2 and words[first:end] != phrase:
-                continue
-            start = first
-            if cue.negation != "ignored":
-                near = words[first - self._reach if first > self._reach else 0 : first]
-                negator = -1 if self._negators.isdisjoint(near) else self._negated(words, first)
-                if (negator < 0) == (cue.negation == "required"):
-                    continue
-                if negator >= 0:
-                    start = negator
-            found.append((first, -end, rank, start, row))
+    def matches(self, signs: str) -> list[Match]:
+        """All matches in the words of any texts, each of which stands between ``BOUND``."""
+        found = []
+        all_rows, reach, no = self._found, self._reach, self._not
+        for pattern, first, end in self._search(signs, True):
+            for row in all_rows[pattern]:
+                start, negation = first, row[2][3]
+                if negation != "ignored":
+                    near = signs[first - reach if first > reach else 0 : first]
+                    negator = -1 if no.isdisjoint(near) else self._negated(signs, first)
+                    if (negator < 0) == (negation == "required"):
+                        continue
+                    if negator >= 0:
+                        start = negator
+                found.append((first, -end, row[0], start, row))
+        return found
 
-    def _matches(self, words: list[str], first: int, phrase: list[str]) -> bool:
-        if first < 0 or first + len(phrase) > len(words):
-            return False
-        return all(
-            word == wanted
-            or (wanted == NUMBER and (word.lstrip("£$€")[:1].isdigit() or word in self._numbers))
-            for word, wanted in zip(words[first : first + len(phrase)], phrase, strict=True)
-        )
-
-    def _negated(self, words: list[str], first: int) -> int:
+    def _negated(self, signs: str, first: int) -> int:
         """The place of the negator that reaches ``first``, or -1."""
         for i in range(first - 1, max(first - 1 - self._reach, -1), -1):
-            word = words[i]
-            if word in self._negators:
+            if signs[i] in self._not:
                 return i
-            if word in self._stops:
+            if signs[i] in self._stops:
                 return -1
         return -1
+
+    def _rows(self, common: frozenset[str]) -> dict[str, list[Row]]:
+        """The cues by the signs of their words, those with a number once for each sign that may be one."""
+        shared = Counter(word for cue in self.cues for word in cue.words)
+        numbers = [
+            sign for word, sign in self.signs.items() if word in self._numbers or _begins_with_digit(word)
+        ]
+        rows: dict[str, list[Row]] = {}
+        for number, cue in enumerate(self.cues):
+            words = cue.words
+            rarest = min(words, key=lambda w: (w == NUMBER, w in common, shared[w], -len(w)))
+            # Before a phrase with any number the one that names it: "1st time" is none of "# time".
+            row = Row((words.index(rarest), NUMBER in words, number), number, cue)
+            for signs in product(*([*numbers, DIGITS] if w == NUMBER else self.signs[w] for w in words)):
+                rows.setdefault("".join(signs), []).append(row)
+        return rows
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Where each word that `read` gives stands in the text: first character, and the first after it."""
@@ -251,30 +262,8 @@ def link_and_question(text: str) -> tuple[bool, bool]:
     return link, "?" in text or "？" in text
 
 
-def _filed(cues: Sequence[Cue], common: frozenset[str]) -> dict[str | tuple[str, str], list[Row]]:
-    """The cues, each under two words of it that follow each other; under one where there are no two, for a
-    number may be any word."""
-    shared = Counter(word for cue in cues for word in cue.words)
-    filed: dict[str | tuple[str, str], list[Row]] = {}
-
-    def place(words: Sequence[str]) -> int:
-        return words.index(min(words, key=lambda w: (w == NUMBER, w in common, shared[w], -len(w))))
-
-    for number, cue in enumerate(cues):
-        words = cue.words
-        under: dict[str | tuple[str, str], int] = {words[place(words)]: place(words)}
-        pairs = [pair for pair in pairwise(words) if NUMBER not in pair]
-        if pairs:
-            pair = min(
-                pairs, key=lambda pair: (sum(w in common for w in pair), shared[pair[0]] + shared[pair[1]])
-            )
-            under = {pair: list(pairwise(words)).index(pair)}
-        # Before a phrase with any number the one that names it: "1st time" is none of "# time".
-        rank = (place(words), NUMBER in words, number)
-        for key, offset in under.items():
-            row = Row(offset, list(words), NUMBER in words, rank, number, cue)
-            filed.setdefault(key, []).append(row)
-    return filed
+def _begins_with_digit(word: str) -> bool:
+    return word.lstrip("£$€")[:1].isdigit()
 
 
 def _pieces(text: str) -> Iterator[re.Match[str]]:
@@ -301,7 +290,7 @@ def _foreign(folds: bool) -> dict[int, str]:
     plain |= (
         dict.fromkeys(map(ord, "“”„«»–—―·•"), " ") | dict.fromkeys(map(ord, "…¡"), _END) | {ord("¿"): _ASKS}
     )
-    plain |= {ord(sign): f" {sign} " for sign in _SIGNS}
+    plain |= {ord(sign): f" {sign} " for sign in _PICTURES}
     if folds:
         plain |= {ord(letter): base for letter, base in zip(*_ACCENTS, strict=True)}
     return plain

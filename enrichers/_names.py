@@ -101,12 +101,13 @@ class Names:
             implementation=Implementation.ContiguousNFA,
         ).find_matches_as_indexes
 
-    def find(self, text: str, source: str, mentions: tuple[str, ...]) -> list[Span]:
+    def find(self, text: str, source: str, mentions: tuple[str, ...], tags: bool = True) -> list[Span]:
         """All that is named, in order, one span a name and an entity; overlaps are left in.
 
-        ``mentions`` are the handles that the platform says the text addresses.
+        ``mentions`` are the handles that the platform says the text addresses. Without ``tags`` nothing is
+        named by some of the words of a tag, as who asks knows.
         """
-        words, folded = plain_words(text), None
+        words, folded = None if tags and "#" in text else plain_words(text), None
         if words is None:
             folded = fold_all_readings(text)
             words = folded.words

@@ -28,6 +28,8 @@ from vaderSentiment.vaderSentiment import (
     SentimentIntensityAnalyzer,
 )
 
+from enrichers._rounding import rounded_3, rounded_4
+
 # Empirical constants of the paper and of the package that the package keeps inside its functions.
 _DAMPING = (1.0, 0.95, 0.9)  # of a booster one, two, three words before
 _NEVER_SO = 1.25
@@ -47,7 +49,8 @@ NEGATION, BOOSTER, CAPITALS, NEVER_SO, PHRASE = "negation", "booster", "capitals
 _SO = frozenset(("so", "this"))
 _OR = frozenset(("or", "nor"))
 _AT_VERY = frozenset(("at", "very"))
-_OTHERS = frozenset(("never", "without", "doubt", "kind", "of", "but"))
+_OTHERS = _SO | _OR | _AT_VERY | {"never", "without", "doubt", "no", "least", "but"}
+"""Words that change a valence in a way of their own."""
 
 
 class Score(NamedTuple):
@@ -83,8 +86,12 @@ class Vader:
         self._opaque = frozenset(self.lexicon) | {EDGE}
         self._modifiers = self._negations | frozenset(self._boosters) | _SO | {"no", "least"}
         # One telling word of each phrase: where none of them is in a text, no phrase is.
-        phrases = (p.split(" ") for p in (*self._phrases, *self._boosters) if " " in p)
+        phrases = [p.split(" ") for p in (*self._phrases, *self._boosters) if " " in p]
         self._telling = frozenset(max(words, key=len) for words in phrases)
+        self._words_of_phrases = frozenset(word for words in phrases for word in words)
+        # Where none of these is a word with a valence or one of the three before it, neither the words behind
+        # count nor any phrase.
+        self.wide = self._telling | {"no"} | (self._words_of_phrases & self._scored)
         # Only emoji of one character are ever found by vaderSentiment.
         self._emoji = _coarse_class(e for e in self.emojis if len(e) == 1)
 
@@ -94,16 +101,19 @@ class Vader:
         return self._scored
 
     @property
-    def words_that_change(self) -> frozenset[str]:
-        """Words, in small letters, that may change the valence of another in a way of their own; beside them
-        does any with "n't" in it."""
-        phrases = frozenset(word for p in (*self._phrases, *self._boosters) for word in p.split(" "))
-        return self._modifiers | phrases | _OR | _AT_VERY | _OTHERS
-
-    @property
     def words_that_count(self) -> frozenset[str]:
-        """Those and all words with a valence."""
-        return self._opaque | self.words_that_change
+        """Words, in small letters, with a valence, and those that may change that of another in a way of
+        their own; beside them does any with "n't" in it."""
+        return self._opaque | self._modifiers | self._words_of_phrases | _OTHERS
+
+    def effect_of(self, word: str) -> str:
+        """What a word, in small letters, does to others near it, phrases aside: those with the same effect
+        do the same. Empty for none."""
+        if word in _OTHERS or word in self.wide:
+            return word
+        if word in self._boosters:
+            return f"{BOOSTER} {self._boosters[word]}"
+        return NEGATION if word in self._negations or "n't" in word else ""
 
     def score(self, text: str, look: Look | None = None) -> Score:
         """The four scores of one text; never raises for a str. Time is linear in its length.
@@ -341,8 +351,8 @@ def summed(valences: list[float], words: int, emphasis: float) -> Score:
         negative -= emphasis
     whole = positive - negative + neutral
     return Score(
-        round(total / math.sqrt(total * total + ALPHA), 4),
-        round(positive / whole, 3),
-        round(neutral / whole, 3),
-        round(-negative / whole, 3),
+        rounded_4(total / math.sqrt(total * total + ALPHA)),
+        rounded_3(positive / whole),
+        rounded_3(neutral / whole),
+        rounded_3(-negative / whole),
     )

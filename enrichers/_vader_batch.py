@@ -1,20 +1,20 @@
 """VADER's scores of the texts of a whole batch, equal to those that `_vader` gives them one by one.
 
 What a token becomes when it is typed out, stripped and looked up hangs on the token alone, and what a word
-with a valence is worth hangs on it, three words before and two behind. So tokens are judged once, and so is
-each neighbourhood, in which all words that change nothing are alike. Texts with a token that becomes none or
-several words are left to `_vader`.
+with a valence is worth hangs on it, three words before and two behind. So each token is judged once and
+stands for one character, its *role*: all words that change nothing have the same. A batch is one string of
+roles, in which words with a valence are found, and neighbourhoods compared, without a line of Python.
+Texts with a token that becomes none or several words are left to `_vader`.
 """
 
 from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count, repeat
 from typing import NamedTuple
 
-from enrichers._vader import EDGE as NO_WORD
 from enrichers._vader import NO_VALENCE, NO_WORDS, Score, Vader, Window, contrast, emphasis_of, summed
 from pipeline.core.reading import EDGE, START, UNREAD, Acquaintance, Reading
 
@@ -24,11 +24,15 @@ _NEIGHBOURHOODS = 50_000
 # Tokens that typing out leaves as they are.
 _ALTERED = re.compile(r"[^\x21-\x7e]|[&@`]|://")
 _PUNCTUATION = string.punctuation
-_HIT, _BUT, _ODD, _NEXT = range(4)
+# Roles: of words that do nothing, and of "but"; then one for each thing that words do to others near them,
+# and one for each valence that words have, each once in capitals and once without.
+_NOTHING, _BUT = ".", "b"
+_CHANGING, _SCORED = 0x3001, 0x4E00
+_ANY_SCORED = chr(_SCORED)
+_PLACES = re.compile(f"[{START}{UNREAD}{_BUT}\u4e00-\ud7ff]")
 
-Neighbourhood = tuple[str | None, ...]
-"""Three words before one with a valence, itself, two behind: in small letters unless all are capitals. None
-for a word that changes nothing, one word for all that only have a valence."""
+Neighbourhood = tuple[str, ...] | str
+"""Three words before one with a valence, itself, two behind; or the roles of the first four."""
 
 
 class _Valence(NamedTuple):
@@ -46,28 +50,35 @@ class BatchVader(Acquaintance):
         super().__init__()
         self._vader = vader
         self._typed = typed
-        self._changing = vader.words_that_count
-        # Words with a valence of their own that do no more to others than any such word.
-        self._all_alike = frozenset(vader.lexicon) - vader.words_that_change
-        self._alike = min(self._all_alike)
+        self._counting = vader.words_that_count
+        self._wide_words = vader.wide
         self.forget()
 
     def forget(self) -> None:
         """Drops all judgements."""
-        self._kinds = {START: _NEXT, UNREAD: _ODD}
-        self._words: dict[str, str] = {}
-        self._roles: dict[str, str] = {EDGE: NO_WORD, START: NO_WORD}
+        self._roles: dict[str, str] = {EDGE: EDGE, START: START, UNREAD: UNREAD}
+        self._words: dict[str, str] = {EDGE: EDGE, START: EDGE}
+        self._role_of: dict[object, str] = {}
+        # A word of each role. One with a valence and no more stands for all such words.
+        self._shown = {
+            **{_NOTHING: "", UNREAD: "", EDGE: EDGE, START: EDGE},
+            **{_BUT: "but", _ANY_SCORED: "good"},
+        }
+        # Roles that change a valence near them, and those beside which there is more to see.
+        self._active: set[str] = set()
+        self._wide: set[str] = set()
+        self._changing, self._scored = map(chr, count(_CHANGING)), map(chr, count(_SCORED + 1))
         self._valences: dict[Neighbourhood, _Valence] = {}
 
     def learn(self, fresh: set[str]) -> None:
         """Judges tokens: what word each is, if it counts for anything."""
-        altered, scored, changing, kinds = _ALTERED.search, self._vader.scored, self._changing, self._kinds
+        altered, counting, roles = _ALTERED.search, self._counting, self._roles
         for token in fresh:
             if altered(token):
                 typed = self._vader.spelt(self._typed(token))
                 parts = typed.split()
                 if len(parts) != 1 or _marks(typed) != _marks(token):
-                    kinds[token] = _ODD
+                    roles[token] = UNREAD
                     continue
                 (part,) = parts
             else:
@@ -76,63 +87,111 @@ class BatchVader(Acquaintance):
             if len(bare) <= 2:
                 bare = part
             word = bare.lower()
-            if word in changing or "n't" in word:
+            if word in counting or "n't" in word:
                 # `isupper` also tells emoticons such as ":D", as `_vader` has it.
                 self._words[token] = shown = bare if bare.isupper() else word
-                self._roles[token] = self._alike if word in self._all_alike else shown
-                if word in scored:
-                    kinds[token] = _HIT
-                elif word == "but":
-                    kinds[token] = _BUT
+                role = self._role_of.get(shown) or self._new_role(shown, word)
+                if role != _NOTHING:
+                    roles[token] = role
+
+    def _new_role(self, shown: str, word: str) -> str:
+        """The role of a word that was not met before."""
+        vader = self._vader
+        effect = vader.effect_of(word)
+        if word == "but":
+            role = _BUT
+        elif word in vader.scored:
+            role = self._shared(self._scored, shown != word, effect or vader.lexicon[word])
+        elif effect:
+            role = self._shared(self._changing, shown != word, effect)
+        else:
+            role = _NOTHING
+        if word in self._wide_words:
+            self._wide.add(role)
+        elif effect:
+            self._active.add(role)
+        self._shown.setdefault(role, shown)
+        self._role_of[shown] = role
+        return role
+
+    def _shared(self, roles: Iterator[str], *meaning: object) -> str:
+        """The role of all words that mean that, a new one for the first of them."""
+        role = self._role_of.get(meaning)
+        if role is None:
+            role = self._role_of[meaning] = next(roles)
+        return role
 
     def scores(self, reading: Reading, texts: Sequence[str]) -> list[Score | None]:
         """The scores of the texts, which are those of the reading; None for those left to `_vader`."""
         self.meet(reading)
-        tokens, kinds = reading.tokens, self._kinds
+        tokens = reading.tokens
+        roles = "".join(map(self._roles.get, tokens, repeat(_NOTHING)))
         if len(self._valences) > _NEIGHBOURHOODS:
             self._valences = {}
-        word, role, known = self._words.get, self._roles.get, self._valences.get
+        known, judged = self._valences.get, self._judged
         found: list[Score | None] = []
-        valences: dict[int, float] = {}
+        places: list[int] = []
+        valences: list[float] = []
         odd, but, start = False, 0, 2
         mixed: bool | None = None
-        for i in islice(reading.places(kinds), 1, None):
-            kind = kinds[tokens[i]]
-            if kind == _HIT:
-                one, two, three, _, next_one, next_two = tokens[i - 3 : i + 3]
-                around = role(one), role(two), role(three), word(tokens[i]), role(next_one), role(next_two)
-                among_others, alone = known(around) or self._judged(around)
-                if among_others is not None and alone is not None:
-                    if among_others != alone:
-                        mixed = self._is_mixed(tokens, start) if mixed is None else mixed
-                    valences[i] = alone if mixed is False else among_others
-            elif kind == _NEXT:
+        for match in _PLACES.finditer(roles, 3):
+            i = match.start()
+            role = roles[i]
+            if role == START:
                 if odd:
                     found.append(None)
                 elif valences:
-                    valences = contrast(valences, but) if but else valences
-                    emphasis = emphasis_of(texts[len(found)])
-                    found.append(summed(list(valences.values()), i - start - 3, emphasis))
+                    if but:
+                        valences = list(contrast(dict(zip(places, valences, strict=True)), but).values())
+                    found.append(summed(valences, i - start - 3, emphasis_of(texts[len(found)])))
                 else:
                     found.append(NO_VALENCE if i - start > 3 else NO_WORDS)
-                valences, odd, but, start, mixed = {}, False, 0, i, None
-            elif kind == _BUT:
+                places, valences, odd, but, start, mixed = [], [], False, 0, i, None
+            elif role == _BUT:
                 but = but or i
-            else:
+            elif role == UNREAD:
                 odd = True
+            else:
+                among_others, alone = known(roles[i - 3 : i + 1]) or judged(roles, i, tokens)
+                if among_others is not None and alone is not None:
+                    if among_others != alone:
+                        mixed = self._is_mixed(tokens, start) if mixed is None else mixed
+                    places.append(i)
+                    valences.append(alone if mixed is False else among_others)
         return found
 
-    def _judged(self, around: Neighbourhood) -> _Valence:
-        """The valence of the word in the middle, remembered."""
-        typed = [word or "" for word in around]
+    def _judged(self, roles: str, i: int, tokens: Sequence[str]) -> _Valence:
+        """The valence of the word at ``i``, remembered."""
+        around: Neighbourhood = roles[i - 3 : i + 1]
+        shown, active = self._shown, self._active
+        if not self._wide.isdisjoint(around):
+            # Here words count that do nothing elsewhere: roles do not tell them, so these are not remembered.
+            words = self._words
+            typed = [words.get(token, "") for token in tokens[i - 3 : i + 3]]
+            same: Neighbourhood = tuple(typed)
+        elif active.isdisjoint(around):
+            same = roles[i]
+            typed = ["", "", "", shown[same], "", ""]
+        else:
+            alike = [_ANY_SCORED if r > _ANY_SCORED and r not in active else r for r in around[:3]]
+            typed = [*map(shown.__getitem__, alike), shown[roles[i]], "", ""]
+            same = "".join(alike) + roles[i]
+        valence = self._valences.get(same)
+        if valence is None:
+            self._valences[same] = valence = self._seen(typed)
+        if isinstance(same, str):
+            self._valences[around] = valence
+        return valence
+
+    def _seen(self, typed: list[str]) -> _Valence:
+        """The valence of the fourth of six words."""
         both = []
         # Without capitals it is all the same whether other words have any.
         for mixed in (True, False) if any(map(str.isupper, typed)) else (True,):
             window = Window(self._vader, typed, [word.lower() for word in typed], " ".join(typed).lower())
             window.mixed = mixed
             both.append(window.valences([6]).get(6))
-        self._valences[around] = valence = _Valence(both[0], both[-1])
-        return valence
+        return _Valence(both[0], both[-1])
 
     def _is_mixed(self, tokens: Sequence[str], place: int) -> bool:
         """Whether some word of the text that starts at that place is not in capitals."""

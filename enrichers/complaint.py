@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar
 from msgspec import Meta, Struct
 
 from enrichers._complaint_batch import BatchScanner
-from enrichers._complaint_rules import Shape, Verdict, concluded, shares, weigh
+from enrichers._complaint_rules import Shape, Verdict, probability, shares, weigh
 from enrichers._complaint_scan import LANGUAGES, Hit, Scanner, link_and_question, table_of
 from pipeline.core.event import Complaint, Language, Sentiment
 from pipeline.core.post import Post
@@ -88,19 +88,27 @@ class ComplaintEnricher:
     def enrich(self, columns: Mapping[str, Sequence[Any]]) -> list[Complaint | None]:
         """One Complaint a post; None for our own posts and for languages without a table of words."""
         batched, scanner = self._batches
-        rows = zip(
-            columns["post"],
-            columns["language"],
-            columns["sentiment"],
-            scanner.opinions(reading_of(columns)),
-            strict=True,
-        )
-        return [
-            self._complaint(concluded(opinion, _shape(post, sentiment)))
-            if opinion and "\n" not in post.text and self._scanner(post, language) is batched
-            else self.judge(post, language, sentiment)
-            for post, language, sentiment, opinion in rows
-        ]
+        languages = {code for code, scanner in self._scanners.items() if scanner is batched}
+        threshold = self._threshold
+        found: list[Complaint | None] = []
+        opinions = scanner.opinions(reading_of(columns))
+        rows = zip(columns["post"], columns["language"], columns["sentiment"], opinions, strict=True)
+        for post, language, sentiment, opinion in rows:
+            text = post.text
+            if (
+                opinion is None
+                or "\n" in text
+                or (language.code if language else "") not in languages
+                or post.direction == "outbound"
+            ):
+                found.append(self.judge(post, language, sentiment))
+                continue
+            share = probability(opinion, *_shape(post, sentiment))
+            is_complaint = share >= threshold
+            found.append(
+                Complaint(share, is_complaint, opinion.category if is_complaint else "", opinion.urgency)
+            )
+        return found
 
     def judge(self, post: Post, language: Language | None, sentiment: Sentiment | None) -> Complaint | None:
         """The judgement of one post in time linear in its text; None as for `enrich`.
@@ -144,13 +152,14 @@ class ComplaintEnricher:
 
 def _judged(scanner: Scanner, post: Post, sentiment: Sentiment | None) -> tuple[Verdict, list[Hit]]:
     hits = scanner.hits(scanner.read(post.text).words)
-    return weigh([hit.cue for hit in hits], _shape(post, sentiment)), hits
+    return weigh([hit.cue for hit in hits], Shape(*_shape(post, sentiment))), hits
 
 
-def _shape(post: Post, sentiment: Sentiment | None) -> Shape:
+def _shape(post: Post, sentiment: Sentiment | None) -> tuple[float, bool, bool, bool, bool, int]:
+    """The fields of a Shape."""
     text = post.text
-    link, asks = link_and_question(text)
-    return Shape(
+    link, asks = link_and_question(text) if "://" in text else (False, "?" in text or "？" in text)
+    return (
         sentiment.compound if sentiment else 0.0,
         text.startswith("@") or " @" in text,
         asks,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Mapping, Sequence
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -61,19 +61,18 @@ class EntitiesEnricher:
             return [()] * len(columns["post"])
         suspects = self._watch.suspects(reading_of(columns))
         return [
-            self._found(post, self._names, i in suspects)
-            if i in suspects or post.mentions or post.hashtags
-            else ()
-            for i, post in enumerate(columns["post"])
+            self._found(post, self._names, tags) if tags is not None or post.mentions or post.hashtags else ()
+            for tags, post in zip(map(suspects.get, count()), columns["post"])  # noqa: B905 - counts on
         ]
 
     def judge(self, post: Post) -> tuple[Entity, ...]:
         """The entities of one post, as `enrich` finds them."""
-        return self._found(post, self._names, suspect=True) if self._names else ()
+        return self._found(post, self._names, tags=True) if self._names else ()
 
-    def _found(self, post: Post, names: Names, suspect: bool) -> tuple[Entity, ...]:
+    def _found(self, post: Post, names: Names, tags: bool | None) -> tuple[Entity, ...]:
+        """``tags`` is whether those of the text may name something; None where nothing in it may."""
         text = post.text
-        spans = names.find(text, post.source, post.mentions) if suspect else []
+        spans = names.find(text, post.source, post.mentions, tags) if tags is not None else []
         if not (spans or post.mentions or post.hashtags):
             return ()
         found = [

@@ -81,8 +81,11 @@ class SentimentEnricher:
             again = self._typed_batches.scores(Reading(typed, self._typed_words), typed)
             for i, text, score in zip(left, typed, again, strict=True):
                 scores[i] = score or self._vader.score(text)
+        every, wanted = not self._languages, self._languages
         return [
-            _labelled(score) if score and self._scores(language) else None
+            (_FLAT if score is NO_VALENCE else _labelled(score))
+            if score and (every or language is None or language.code in wanted)
+            else None
             for score, language in zip(scores, columns["language"], strict=True)
         ]
 
@@ -112,8 +115,6 @@ class SentimentEnricher:
 
 
 def _labelled(score: Score) -> Sentiment:
-    if score is NO_VALENCE:
-        return _FLAT
     compound, positive, neutral, negative = score
     if not (positive or neutral or negative):
         return SILENT

@@ -8,8 +8,9 @@ token alone; whatever spans several tokens is looked at where such a token was f
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Container, Iterable, Mapping, Sequence
-from itertools import compress, count
+from itertools import accumulate, compress, count
 from typing import Any
 
 EDGE, START, UNREAD = "\n", "\r", "\v"
@@ -24,6 +25,22 @@ REMEMBERED = 100_000
 
 _MARKS = (EDGE, START, UNREAD)
 _BEFORE = (EDGE, EDGE, START)
+
+
+def holding(tokens: Sequence[str], words: str, wanted: Iterable[str]) -> list[str]:
+    """The tokens with a wanted word. ``words`` are those of the tokens between spaces, each at its place in
+    the tokens joined by spaces. Looks for the few wanted words that are there, not at each token."""
+    padded, place = f" {words} ", 0
+    ends: list[int] = []
+    found: set[int] = set()
+    for word in wanted:
+        if not ends:
+            ends = list(accumulate([len(token) + 1 for token in tokens]))
+        place = padded.find(f" {word} ")
+        while place >= 0:
+            found.add(bisect_right(ends, place))
+            place = padded.find(f" {word} ", place + 1)
+    return [tokens[number] for number in found]
 
 
 class Vocabulary:

@@ -100,7 +100,7 @@ def test_places_lead_back_to_the_original_in_order(text: str) -> None:
 def test_the_short_way_for_plain_texts_is_the_same(text: str) -> None:
     words = plain_words(text)
     if words is not None:
-        long = fold_all_readings(text)
+        long = fold(text)
         assert (words, fold_plain(text, words).text) == (long.words, long.text)
         assert len(words) == len(text)
 
