@@ -23,6 +23,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
 from msgspec import Struct
 
+from pipeline.app.consumer_thread import ConsumerThread
 from pipeline.core.ledger import Entry, Lane
 from pipeline.core.stalls import Partition, Progress
 
@@ -31,6 +32,11 @@ log = logging.getLogger("groundswell.driver")
 # How long a rebalance or a stop waits for batches already in an agent's hands. Shorter than the
 # session time-out, or the group would throw the member out while it waits.
 DRAIN_SECONDS = 5.0
+
+# How many batches of a topic may wait for the agent, and how many fetches' worth of records. Few: what waits
+# in aiokafka instead comes as one larger batch.
+WAITING_BATCHES = 4
+WAITING_FETCHES = 2
 
 
 OnLost = Callable[[str, int], None]
@@ -44,18 +50,60 @@ class RecordBatch(Struct, frozen=True, eq=False):
     records: list[Any]
     lane: Lane
     entry: Entry
+    on_taken: Callable[[], None] = lambda: None
 
 
 class BatchConsumer(driver.Consumer):
     """The aiokafka consumer of Faust, with batches as messages and the ledger as conscience."""
+
+    _thread: ConsumerThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.lanes: dict[TP, Lane] = {}
         # A worker that has failed sets this to 0: what it holds will never be confirmed.
         self.drain_seconds = DRAIN_SECONDS
+        # The partitions that the fetch under way may bring records of; grows while it waits.
+        self._wanted: set[TP] = set()
+        self._room = asyncio.Event()
         self._begins: Mapping[TP, int] = {}
         self._ends: Mapping[TP, int] = {}
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def on_buffer_full(self, tp: TP) -> None:
+        """Faust would fetch nothing of the partition until all queues have run dry, and a second longer."""
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """See :meth:`on_buffer_full`: :meth:`_getmany` asks for what there is room for."""
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        """Fetches of the topics that have room, so that one that is full keeps no other waiting."""
+        self._room.clear()
+        self._wanted = self._with_room(active_partitions or set())
+        if not self._wanted:
+            # An empty set would mean all to aiokafka.
+            await self.wait_first(self._room.wait(), self.suspend_flow.wait(), timeout=timeout)
+            return {}
+        return await super()._getmany(self._wanted, timeout)
+
+    def _with_room(self, active: set[TP]) -> set[TP]:
+        full = {topic for topic in {tp.topic for tp in active} if not self._has_room(topic)}
+        return {tp for tp in active if tp.topic not in full}
+
+    def _has_room(self, topic: str) -> bool:
+        waiting = [entry for tp, lane in self.lanes.items() if tp.topic == topic for entry in lane.waiting]
+        most = WAITING_FETCHES * self.app.conf.broker_max_poll_records
+        return len(waiting) < WAITING_BATCHES and sum(entry.after - entry.first for entry in waiting) < most
+
+    def _on_taken(self) -> None:
+        """A batch went from the queue into somebody's hands: there may be room for more."""
+        more = self._with_room(self._get_active_partitions())
+        self._room.set()
+        if not more <= self._wanted:
+            self._wanted |= more
+            self._thread.look_again()
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
         """Yields one message a partition and fetch. Replaces Faust's record by record round robin."""
@@ -115,7 +163,7 @@ class BatchConsumer(driver.Consumer):
         message = self._to_message(tp, fetched[0])
         message.key = None
         # Faust declares bytes here; the raw codec hands on whatever it is.
-        message.value = cast(Any, RecordBatch(tp.topic, tp.partition, fetched, lane, entry))
+        message.value = cast(Any, RecordBatch(tp.topic, tp.partition, fetched, lane, entry, self._on_taken))
         return message
 
     def ack(self, message: Message) -> bool:
@@ -242,7 +290,8 @@ def install(app: faust.App, on_lost: OnLost) -> None:
 
 def take(batch: RecordBatch) -> None:
     """An agent takes the batch in hand: a rebalance or a stop now waits for it."""
-    batch.entry.taken = True
+    batch.entry.taken = batch.entry.handed = True
+    batch.on_taken()
 
 
 def let_go(batch: RecordBatch) -> None:

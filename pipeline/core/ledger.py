@@ -14,10 +14,14 @@ from msgspec import Struct
 
 
 class Entry(Struct):
-    """One fetched batch: offsets from ``first`` up to, not including, ``after``."""
+    """One fetched batch: offsets from ``first`` up to, not including, ``after``.
+
+    ``handed`` is whether somebody ever took it, ``taken`` whether a rebalance has to wait for who did.
+    """
 
     first: int
     after: int
+    handed: bool = False
     taken: bool = False
     confirmed: bool = False
 
@@ -54,6 +58,11 @@ class Lane:
     def after(self) -> int | None:
         """The offset behind the last batch entered, None where there was none."""
         return self._after if self._after >= 0 else None
+
+    @property
+    def waiting(self) -> list[Entry]:
+        """The batches that nobody took in hand yet."""
+        return [entry for entry in self._entries if not entry.handed]
 
     @property
     def taken(self) -> int:
