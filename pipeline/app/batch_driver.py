@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import faust
 from aiokafka.errors import KafkaError
@@ -24,6 +24,7 @@ from faust.types import TP, Message
 from msgspec import Struct
 
 from pipeline.app.consumer_thread import ConsumerThread
+from pipeline.app.lease import Lease
 from pipeline.core.ledger import Entry, Lane
 from pipeline.core.stalls import Partition, Progress
 
@@ -42,6 +43,21 @@ WAITING_FETCHES = 2
 OnLost = Callable[[str, int], None]
 
 
+Standing = Literal["held", "unknown", "lost"]
+"""Its partition is ours, or may be somebody else's by now, or is: what is done of it then is for nothing."""
+
+
+class Keeper:
+    """Who gave batches out, as far as their stages need it. This one is never asked for them back."""
+
+    def on_taken(self) -> None:
+        """A batch went from the queue into somebody's hands."""
+
+    def standing(self, _batch: RecordBatch) -> Standing:
+        """How the batch stood when this was asked. Thread-safe."""
+        return "held"
+
+
 class RecordBatch(Struct, frozen=True, eq=False):
     """Consecutive records of one partition, as fetched. ``records`` are aiokafka ConsumerRecords."""
 
@@ -50,13 +66,14 @@ class RecordBatch(Struct, frozen=True, eq=False):
     records: list[Any]
     lane: Lane
     entry: Entry
-    on_taken: Callable[[], None] = lambda: None
+    keeper: Keeper = Keeper()
 
 
-class BatchConsumer(driver.Consumer):
+class BatchConsumer(driver.Consumer, Keeper):
     """The aiokafka consumer of Faust, with batches as messages and the ledger as conscience."""
 
     _thread: ConsumerThread
+    lease: Lease
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -70,7 +87,18 @@ class BatchConsumer(driver.Consumer):
         self._ends: Mapping[TP, int] = {}
 
     def _new_consumer_thread(self) -> ConsumerThread:
-        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+        # Called from the constructor of Faust's.
+        thread = ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+        self.lease = thread.lease = Lease(self.app.conf.broker_session_timeout)
+        return thread
+
+    def standing(self, batch: RecordBatch) -> Standing:
+        """See :class:`Keeper`. Lanes end before the group is joined anew, so that a fresh lease and then a
+        lane that lives mean that the partition was ours at the time of the first look."""
+        fresh = self.lease.fresh
+        if self.lanes.get(TP(batch.topic, batch.partition)) is not batch.lane:
+            return "lost"
+        return "held" if fresh else "unknown"
 
     def on_buffer_full(self, tp: TP) -> None:
         """Faust would fetch nothing of the partition until all queues have run dry, and a second longer."""
@@ -97,7 +125,7 @@ class BatchConsumer(driver.Consumer):
         most = WAITING_FETCHES * self.app.conf.broker_max_poll_records
         return len(waiting) < WAITING_BATCHES and sum(entry.after - entry.first for entry in waiting) < most
 
-    def _on_taken(self) -> None:
+    def on_taken(self) -> None:
         """A batch went from the queue into somebody's hands: there may be room for more."""
         more = self._with_room(self._get_active_partitions())
         self._room.set()
@@ -163,7 +191,7 @@ class BatchConsumer(driver.Consumer):
         message = self._to_message(tp, fetched[0])
         message.key = None
         # Faust declares bytes here; the raw codec hands on whatever it is.
-        message.value = cast(Any, RecordBatch(tp.topic, tp.partition, fetched, lane, entry, self._on_taken))
+        message.value = cast(Any, RecordBatch(tp.topic, tp.partition, fetched, lane, entry, self))
         return message
 
     def ack(self, message: Message) -> bool:
@@ -213,7 +241,8 @@ class BatchConsumer(driver.Consumer):
         """Waits for the batches in agents' hands, then commits. Batches still queued are read again later."""
         deadline = asyncio.get_running_loop().time() + self.drain_seconds
         while any(lane.taken for lane in self.lanes.values()):
-            if asyncio.get_running_loop().time() > deadline:
+            # Who was thrown out of the group already has nothing to gain by waiting.
+            if asyncio.get_running_loop().time() > deadline or not self.lease.fresh:
                 log.warning("batches in hand are not confirmed in time; they will be processed again")
                 break
             await asyncio.sleep(0.02)
@@ -291,7 +320,7 @@ def install(app: faust.App, on_lost: OnLost) -> None:
 def take(batch: RecordBatch) -> None:
     """An agent takes the batch in hand: a rebalance or a stop now waits for it."""
     batch.entry.taken = batch.entry.handed = True
-    batch.on_taken()
+    batch.keeper.on_taken()
 
 
 def let_go(batch: RecordBatch) -> None:

@@ -7,15 +7,42 @@ from __future__ import annotations
 
 from typing import Any
 
+from aiokafka.errors import NoError
 from faust.transport.drivers import aiokafka as driver
+
+from pipeline.app.lease import Lease
 
 # aiokafka has one fetch at a time under way to a broker, and what that does not ask for waits until the
 # broker has answered. Faust lets it hold an answer back for 1.5 s where there is nothing new.
 FETCH_WAIT_MS = 50
 
+# What proves, when it is answered well, that the group has us. Not so a heartbeat that is told of a
+# rebalance: who does not rejoin in time is thrown out though its heart beats.
+_PROOFS = ("HeartbeatRequest", "SyncGroupRequest")
+
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """The thread of Faust's consumer; what is there is fetched at once, whatever other partitions do."""
+    """The thread of Faust's consumer; what is there is fetched at once, whatever other partitions do.
+
+    ``lease`` is renewed by what the group answers.
+    """
+
+    lease: Lease
+
+    async def on_start(self) -> None:
+        """Listens from before the group is joined."""
+        await super().on_start()
+        coordinator: Any = self._ensure_consumer()._coordinator
+        send = coordinator._send_req
+
+        async def listening(request: Any) -> Any:
+            asked = self.lease.clock()
+            answer = await send(request)
+            if type(request).__name__ in _PROOFS and answer.error_code == NoError.errno:
+                self.lease.renew(asked)
+            return answer
+
+        coordinator._send_req = listening
 
     def _create_worker_consumer(self, transport: driver.Transport) -> Any:
         consumer = super()._create_worker_consumer(transport)
