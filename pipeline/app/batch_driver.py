@@ -83,6 +83,8 @@ class BatchConsumer(driver.Consumer, Keeper):
         # The partitions that the fetch under way may bring records of; grows while it waits.
         self._wanted: set[TP] = set()
         self._room = asyncio.Event()
+        # Counts what makes places of before worthless.
+        self._moves = 0
         self._begins: Mapping[TP, int] = {}
         self._ends: Mapping[TP, int] = {}
 
@@ -109,6 +111,7 @@ class BatchConsumer(driver.Consumer, Keeper):
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         """Fetches of the topics that have room, so that one that is full keeps no other waiting."""
         self._room.clear()
+        self._thread.reached = {}
         self._wanted = self._with_room(active_partitions or set())
         if not self._wanted:
             # An empty set would mean all to aiokafka.
@@ -135,8 +138,15 @@ class BatchConsumer(driver.Consumer, Keeper):
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
         """Yields one message a partition and fetch. Replaces Faust's record by record round robin."""
+        moves = self._moves
         records, active = await self._wait_next_records(timeout)
-        if not records or self.should_stop:
+        if self.should_stop:
+            return
+        reached = self._thread.reached if self.flow_active and moves == self._moves else {}
+        for tp, place in reached.items():
+            if tp not in (records or {}):
+                await self._pass_over(tp, place)
+        if not records:
             return
         if not self.flow_active:
             await self.perform_seek()
@@ -158,13 +168,23 @@ class BatchConsumer(driver.Consumer, Keeper):
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
             yield tp, self._as_message(tp, fetched)
 
+    async def _pass_over(self, tp: TP, place: int) -> None:
+        """At its end the log may hold no records but markers of transactions: nothing is left to do there."""
+        if place > (self._expected(tp) or 0):
+            await self._tell_lost(tp, place)
+            self.lanes.setdefault(tp, Lane()).pass_over(place)
+
+    def _expected(self, tp: TP) -> int | None:
+        """The offset behind all that was handed out, None where nothing is known of the partition."""
+        lane = self.lanes.get(tp)
+        return lane.after if lane is not None and lane.after is not None else self._read_offset[tp]
+
     async def _tell_lost(self, tp: TP, first: int) -> None:
         """Says what the log's retention took away before it was read; aiokafka goes on without a word.
 
         Compaction leaves holes as well, and those lose nothing: only where the log now begins counts.
         """
-        lane = self.lanes.get(tp)
-        expected = lane.after if lane is not None and lane.after is not None else self._read_offset[tp]
+        expected = self._expected(tp)
         if expected is None or first <= expected:
             return
         begin = (await self.earliest_offsets(tp)).get(tp, 0)
@@ -251,13 +271,16 @@ class BatchConsumer(driver.Consumer, Keeper):
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """After Faust has drained and committed, late confirmations go to lanes nobody looks at."""
         await super().on_partitions_revoked(revoked)
+        self._moves += 1
         for tp in revoked:
             self.lanes.pop(tp, None)
 
     async def perform_seek(self) -> None:
         """Every seek to the committed offsets begins new lanes: all behind them is fetched again."""
+        self._moves += 1
         self.lanes.clear()
         await super().perform_seek()
+        self._moves += 1  # what was asked meanwhile does not count either
 
     async def survey(self) -> None:
         """Asks where the log of each partition begins and ends, which one that is not fetched does not tell.

@@ -3,7 +3,8 @@
 One :class:`Lane` a partition holds the batches that were fetched and not yet confirmed, in the order
 of the log. Batches may be confirmed in any order; what may be committed is the end of the contiguous
 confirmed prefix. Offsets that the log itself leaves out (compaction, transaction markers) lie between
-batches and are passed over with them. Pure: knows no Kafka, no clock and no thread; callers lock.
+batches and are passed over with them, or by :meth:`Lane.pass_over` where no batch follows. Pure: knows no
+Kafka, no clock and no thread; callers lock.
 """
 
 from __future__ import annotations
@@ -42,6 +43,13 @@ class Lane:
         entry = Entry(first, after)
         self._entries.append(entry)
         return entry
+
+    def pass_over(self, after: int) -> None:
+        """Up to, not including, ``after`` the log holds nothing more to fetch than what was entered."""
+        if after > self._after:
+            entry = self.begin(after - 1 if self._after < 0 else self._after, after)
+            entry.handed = True
+            self.confirm(entry)
 
     def confirm(self, entry: Entry) -> None:
         """Everything in the batch is safe elsewhere. Confirming twice is harmless."""
