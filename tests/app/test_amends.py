@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +18,8 @@ from pipeline.app.enrich_stage import EnrichStage
 from pipeline.app.log_reader import LogRecord, read_topic
 from pipeline.app.producer import Producer, Record
 from pipeline.app.site import now
-from pipeline.app.topics import ensure_topics
+from pipeline.app.topics import ensure_topics, topics_of
+from pipeline.core.errors import FatalError
 from pipeline.core.ledger import Lane
 from pipeline.core.newest import Newest
 from pipeline.core.process import Chain
@@ -105,3 +108,29 @@ def test_a_batch_that_went_to_another_while_it_was_sent_is_followed_by_the_newes
     kafka: str, prefix: str
 ) -> None:
     assert results(kafka, prefix, Stands("held", "held", "unknown", "lost")) == (1, [state(1, 3)])
+
+
+def test_it_ends_while_nobody_can_know_whether_the_batch_is_still_ours() -> None:
+    asked = threading.Event()
+
+    class Unknown(Keeper):
+        def standing(self, _batch: RecordBatch) -> Standing:
+            asked.set()
+            return "unknown"
+
+    producer = Producer(Brokers("127.0.0.1:1"))
+    topics = topics_of(KafkaSettings())
+    stage = EnrichStage(Chain([]), producer, topics, prefix="p", clock=now, load=lambda _: Newest())
+    lane = Lane()
+    record = LogRecord(0, 0, 0, b"x:1", state(1, 0))
+    batch = RecordBatch(topics.posts.name, 0, [record], lane, lane.begin(0, 1), Unknown())
+
+    async def run() -> None:
+        taken = asyncio.ensure_future(stage.begin(batch))
+        await asyncio.to_thread(asked.wait, 10)
+        await asyncio.wait_for(asyncio.to_thread(stage.close), 10)
+        with pytest.raises(FatalError, match="did not answer"):
+            await taken
+
+    asyncio.run(run())
+    producer.close()
