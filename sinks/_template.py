@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 from elasticsearch import BadRequestError, Elasticsearch, NotFoundError
+from msgspec import Struct
 
 from pipeline.core.index_name import alias, undated
 from pipeline.core.settings import ElasticsearchSettings
@@ -28,6 +29,8 @@ _ENGLISH_LACKS = "analyzer [english] has not been configured"
 
 # In one request: its first line must stay below 4 KiB. Any usual installation is dropped at a stroke.
 _NAMES = 25
+
+_LOOK = "indices.*.uuid,indices.*.shards.*.seq_no.max_seq_no"
 
 
 @cache
@@ -73,18 +76,31 @@ def prepare(client: Elasticsearch, settings: ElasticsearchSettings) -> None:
                 client.indices.put_alias(index=index, name=alias(prefix))
 
 
-def generation(client: Elasticsearch, prefix: str) -> str:
-    """A name for the present set of indices, another one after each :func:`drop`; empty where there is none.
+class Undated(Struct, frozen=True):
+    """The undated index at one moment: which one it is, another after each :func:`drop`, and the number of
+    the last operation in each copy of its shards; below 0 where there was none yet, empty if unknown."""
 
-    Raises RetryableError, ConfigError.
+    uuid: str
+    operations: tuple[int, ...]
+
+
+def look(client: Elasticsearch, prefix: str) -> Undated | None:
+    """The undated index, this instant: equal to an earlier look where nothing was written to it since. None
+    where there is none. Raises RetryableError, ConfigError.
     """
     with answering(client):
         try:
-            path = f"/{undated(prefix)}/_settings?filter_path=*.settings.index.uuid"
-            answer = request(client, "GET", path)
+            answer = request(
+                client, "GET", f"/{undated(prefix)}/_stats/docs?level=shards&filter_path={_LOOK}"
+            )
         except NotFoundError:
-            return ""
-    return "".join(index["settings"]["index"]["uuid"] for index in answer.values())
+            return None
+    for index in answer.get("indices", {}).values():
+        copies = [copy for copies in index.get("shards", {}).values() for copy in copies]
+        known = all("seq_no" in copy for copy in copies)
+        numbers = (copy["seq_no"]["max_seq_no"] for copy in copies) if known else ()
+        return Undated(index["uuid"], tuple(sorted(numbers)))
+    return None
 
 
 def drop(client: Elasticsearch, prefix: str) -> list[str]:
