@@ -33,6 +33,10 @@ WRITERS = 2
 # Records that are written as one; a batch of more is not cut.
 TOGETHER = 2000
 
+IN_HAND = 64
+"""Batches of the topic that the worker may hand over before it waits: at a low rate they are small, and the
+bound is in records (`room` of the stage)."""
+
 
 class _Waiting(Struct, eq=False):
     batch: RecordBatch
@@ -61,10 +65,12 @@ class IndexStage:
         patience: Patience,
         *,
         marks: AuthorMarks,
+        room: int,
         then: Sequence[Callable[[Sequence[Event]], None]] = (),
     ) -> None:
-        """``then`` are called with the events that the index took, before their batch counts as done; they
-        raise RetryableError where they are to be called again."""
+        """``room`` is how many records may be in hand before the next batch waits. ``then`` are called with
+        the events that the index took, before their batch counts as done; they raise RetryableError where
+        they are to be called again."""
         self._sink = sink
         self._producer = producer
         self._topics = topics
@@ -72,6 +78,9 @@ class IndexStage:
         self._patience = patience
         self._marks = marks
         self._then = then
+        self._room = room
+        self._held = 0
+        self._let_go = asyncio.Event()
         self._waiting: list[_Waiting] = []
         self._writing: set[int] = set()
         self._writers: set[asyncio.Task[None]] = set()
@@ -79,8 +88,12 @@ class IndexStage:
         self._threads = ThreadPoolExecutor(WRITERS, thread_name_prefix="groundswell-index")
 
     async def begin(self, batch: RecordBatch) -> asyncio.Future[Counts]:
-        """Returns at once; the future is done when each event is in the index or set aside."""
+        """Returns once there is room; the future is done when each event is in the index or set aside."""
         loop = asyncio.get_running_loop()
+        while self._held and self._held + len(batch.records) > self._room:
+            self._let_go.clear()
+            await self._let_go.wait()
+        self._held += len(batch.records)
         waiting = _Waiting(batch, loop.create_future())
         self._waiting.append(waiting)
         if len(self._writers) < WRITERS:
@@ -105,7 +118,9 @@ class IndexStage:
             finally:
                 self._writing -= partitions
             for one, count in zip(taken, counts, strict=True):
+                self._held -= len(one.batch.records)
                 one.done.set_result(count)
+            self._let_go.set()
 
     def _take(self) -> list[_Waiting]:
         """What is to be written next, oldest first."""
@@ -138,10 +153,11 @@ class IndexStage:
             else:
                 read.refused.append(self._refuse(event, record, reason))
                 read.refusals[number] += 1
+        # Set aside for good, and marked, before the batch counts as done; meanwhile the cases are seen to.
+        sent = self._producer.send(read.refused + self._marks.behind(events, ahead))
         for act in self._then:
             self._patience.insist(partial(act, accepted))
-        # Set aside for good, and marked, before the batch counts as done.
-        self._producer.deliver(read.refused + self._marks.behind(events, ahead))
+        self._producer.wait(sent)
         return [
             (len(batch.records) - refused, refused)
             for batch, refused in zip(batches, read.refusals, strict=True)
