@@ -30,8 +30,8 @@ from pipeline.core.event import Event
 from pipeline.core.index_name import alias, undated
 from sinks._client import answering, request
 from sinks._homes import Homes
+from sinks._look import Look
 from sinks._outcome import Cause, said
-from sinks._template import Undated
 
 _log = logging.getLogger("groundswell.sink")
 _encode = msgspec.json.Encoder().encode
@@ -51,10 +51,10 @@ class Locator:
         self._undated = undated(prefix)
         self._all = alias(prefix) + "-*"
         self.homes = Homes(capacity, lambda: self._refresh(self._all))
-        self._seen: Undated | None = None
-        self._searchable: Undated | None = None
+        self._seen: Look | None = None
+        self._searchable: Look | None = None
 
-    def locate(self, batch: Mapping[str, Sequence[Event]], now: Undated | None) -> dict[str, str]:
+    def locate(self, batch: Mapping[str, Sequence[Event]], now: Look | None) -> dict[str, str]:
         """The index that each id of the batch is to be written to; ``batch`` holds the events of each id,
         ``now`` is the undated index as it was just seen.
 
@@ -84,7 +84,7 @@ class Locator:
             found |= self._among([(index, id) for index in self._indices() for id in lost])
         return found
 
-    def _in_undated(self, ids: Sequence[str], now: Undated | None) -> Iterable[str]:
+    def _in_undated(self, ids: Sequence[str], now: Look | None) -> Iterable[str]:
         """Which of the ids are in the undated index, in realtime."""
         if not ids or (now and now.operations and now.operations[-1] < 0):
             return ()

@@ -12,12 +12,11 @@ from importlib.resources import files
 from typing import Any
 
 import msgspec
-from elasticsearch import BadRequestError, Elasticsearch, NotFoundError
-from msgspec import Struct
+from elasticsearch import BadRequestError, Elasticsearch
 
 from pipeline.core.index_name import alias, undated
 from pipeline.core.settings import ElasticsearchSettings
-from sinks._client import answering, cause_of, request
+from sinks._client import answering, cause_of
 from sinks._outcome import said
 
 _log = logging.getLogger("groundswell.sink")
@@ -29,8 +28,6 @@ _ENGLISH_LACKS = "analyzer [english] has not been configured"
 
 # In one request: its first line must stay below 4 KiB. Any usual installation is dropped at a stroke.
 _NAMES = 25
-
-_LOOK = "indices.*.uuid,indices.*.shards.*.seq_no.max_seq_no"
 
 
 @cache
@@ -74,33 +71,6 @@ def prepare(client: Elasticsearch, settings: ElasticsearchSettings) -> None:
             _grow(client, index, template["mappings"])
             if alias(prefix) not in held["aliases"]:
                 client.indices.put_alias(index=index, name=alias(prefix))
-
-
-class Undated(Struct, frozen=True):
-    """The undated index at one moment: which one it is, another after each :func:`drop`, and the number of
-    the last operation in each copy of its shards; below 0 where there was none yet, empty if unknown."""
-
-    uuid: str
-    operations: tuple[int, ...]
-
-
-def look(client: Elasticsearch, prefix: str) -> Undated | None:
-    """The undated index, this instant: equal to an earlier look where nothing was written to it since. None
-    where there is none. Raises RetryableError, ConfigError.
-    """
-    with answering(client):
-        try:
-            answer = request(
-                client, "GET", f"/{undated(prefix)}/_stats/docs?level=shards&filter_path={_LOOK}"
-            )
-        except NotFoundError:
-            return None
-    for index in answer.get("indices", {}).values():
-        copies = [copy for copies in index.get("shards", {}).values() for copy in copies]
-        known = all("seq_no" in copy for copy in copies)
-        numbers = (copy["seq_no"]["max_seq_no"] for copy in copies) if known else ()
-        return Undated(index["uuid"], tuple(sorted(numbers)))
-    return None
 
 
 def drop(client: Elasticsearch, prefix: str) -> list[str]:

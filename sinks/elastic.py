@@ -16,13 +16,15 @@ from elasticsearch import Elasticsearch
 
 from pipeline.core.errors import RetryableError
 from pipeline.core.event import Event
+from pipeline.core.index_name import undated
 from pipeline.core.settings import ElasticsearchSettings
 from sinks._bulk import Write, send
 from sinks._client import PACE, answering, client_for, request
 from sinks._document import encode
 from sinks._locate import Locator
+from sinks._look import Look, look
 from sinks._outcome import Outcome, Verdict
-from sinks._template import Undated, drop, look, prepare, shipped
+from sinks._template import drop, prepare, shipped
 
 __all__ = [
     "PACE",
@@ -83,9 +85,9 @@ class ElasticSink:
         """
         if not events:
             return []
-        undated = self._prepare()
+        now = self._prepare()
         waiting = _by_post(events)
-        homes = self._locator.locate(waiting, undated)
+        homes = self._locator.locate(waiting, now)
         refused: dict[int, str] = {}
         pauses = iter(PAUSES)
         while waiting:
@@ -107,22 +109,22 @@ class ElasticSink:
     def authors(self, events: Sequence[Event]) -> dict[str, str]:
         """The author of each post of the events that the index holds with one, this instant: post id to
         author id. Raises as :meth:`write` does."""
-        undated = self._prepare()
-        return self._locator.authors(self._locator.locate(_by_post(events), undated))
+        now = self._prepare()
+        return self._locator.authors(self._locator.locate(_by_post(events), now))
 
     def close(self) -> None:
         """Lets go of the connections; may be called twice."""
         self.client.close()
 
-    def _prepare(self) -> Undated | None:
+    def _prepare(self) -> Look | None:
         """Here and not in `build`, for collecting and enriching go on while Elasticsearch is away; and
         each time, for a rebuild may drop the indices under a running daemon. Returns the undated index."""
         with self._preparing:
-            now = look(self.client, self._settings.prefix)
+            now = look(self.client, undated(self._settings.prefix))
             if now is None or now.uuid != self._generation:
                 prepare(self.client, self._settings)
                 self._locator.homes.clear()
-                now = look(self.client, self._settings.prefix)
+                now = look(self.client, undated(self._settings.prefix))
                 self._generation = now.uuid if now else ""
             return now
 
