@@ -11,9 +11,12 @@ _FIELDS = "indices.*.uuid,indices.*.shards.*.seq_no.max_seq_no"
 
 
 class Look(Struct, frozen=True):
-    """An index at one moment. ``uuid`` is another for one that was dropped and made anew. ``operations`` are the
-    numbers of the last operation in each copy of each shard, the lowest first; below 0 where there was none
-    yet, empty where that is not known. Equal to an earlier look where nothing was written since."""
+    """An index at one moment; equal to an earlier look where nothing was written since.
+
+    ``uuid`` is another for one that was dropped and made anew. ``operations`` are the numbers of the last
+    operation in each copy of each shard, the lowest first; below 0 where there was none yet, and none at all
+    where that is not known.
+    """
 
     uuid: str
     shards: int
