@@ -252,8 +252,8 @@ class EngineSettings(Struct, frozen=True, kw_only=True):
         Meta(
             ge=1,
             le=1000,
-            description="Unconfirmed batches in hand, at most, before fetching is paused. The role index counts"
-            " records instead: at most those of so many full batches.",
+            description="Unconfirmed batches in hand, at most, before fetching is paused. The role index"
+            " counts records instead: at most those of so many full batches.",
         ),
     ] = 4
     commit_seconds: Annotated[
