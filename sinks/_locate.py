@@ -5,19 +5,21 @@ deletion or an edit may come without the date, a deletion before its post, and a
 in the future goes to the undated index and is dated when it comes again. Three ways to know, the
 cheapest first:
 
-1. what this process wrote lately, from memory;
-2. a realtime ``_mget``: on the undated index for posts with a date; over all indices for edits and
-   deletions that are not found in the two likely ones;
-3. a search by ids, for first sights without a date. It does not see the last second, which memory
-   covers; a refresh instead would cost seconds.
+1. what this process wrote since the last refresh, from memory (`_homes`);
+2. for first sights without a date a search by ids in all indices: with that memory it sees every write but
+   those of the last second by somebody else, such as a rebuild beside us;
+3. a realtime ``_mget``: for first sights with a date of the undated index alone, for edits and deletions
+   of the likely two indices and then of all.
+
+Most posts have a date and most indices of undated ones are quiet. So long as nothing is written there since
+its last refresh, a search of it is as true as the ``_mget`` and costs a fraction; so long as nothing was ever
+written there, nobody is asked. What was written last its statistics tell, this instant.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from threading import Lock
 from typing import Any
 
 import msgspec
@@ -27,6 +29,8 @@ from pipeline.core.errors import RetryableError
 from pipeline.core.event import Event
 from pipeline.core.index_name import alias, undated
 from sinks._client import answering, request
+from sinks._homes import Homes
+from sinks._look import Look
 from sinks._outcome import Cause, said
 
 _log = logging.getLogger("groundswell.sink")
@@ -39,35 +43,6 @@ IDS = 10_000  # the most that a search returns
 _ABSENT = {"index_not_found_exception", "index_closed_exception"}
 
 
-class Homes:
-    """The index of each id that was written lately; the oldest are forgotten. Thread-safe."""
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._index: OrderedDict[str, str] = OrderedDict()
-        self._lock = Lock()
-
-    def known(self, ids: Iterable[str]) -> dict[str, str]:
-        """The index of each id that is remembered."""
-        with self._lock:
-            index = self._index
-            return {id: index[id] for id in ids if id in index}
-
-    def clear(self) -> None:
-        """Forgets all: the indices are not those that were written to."""
-        with self._lock:
-            self._index.clear()
-
-    def remember(self, homes: Iterable[tuple[str, str]]) -> None:
-        """Takes in pairs of id and index; only of confirmed writes."""
-        with self._lock:
-            for id, index in homes:
-                self._index[id] = index
-                self._index.move_to_end(id)
-            while len(self._index) > self._capacity:
-                self._index.popitem(last=False)
-
-
 class Locator:
     """Finds the indices of posts. Thread-safe, for different threads hold different posts."""
 
@@ -75,25 +50,66 @@ class Locator:
         self._client = client
         self._undated = undated(prefix)
         self._all = alias(prefix) + "-*"
-        self.homes = Homes(capacity)
+        self.homes = Homes(capacity, lambda: self._refresh(self._all))
+        self._seen: Look | None = None
+        self._searchable: Look | None = None
 
-    def locate(self, batch: Mapping[str, Sequence[Event]]) -> dict[str, str]:
-        """The index that each id of the batch is to be written to; ``batch`` holds the events of each id.
+    def locate(self, batch: Mapping[str, Sequence[Event]], now: Look | None) -> dict[str, str]:
+        """The index that each id of the batch is to be written to; ``batch`` holds the events of each id,
+        ``now`` is the undated index as it was just seen.
 
         Raises RetryableError, ConfigError.
         """
         found = self.homes.known(batch)
         target = {id: self._by_date(events) for id, events in batch.items() if id not in found}
+        if not target:
+            return found
+        self.homes.make_room()
+        changed = [id for id in target if any(map(_is_change, batch[id]))]
+        sights = target.keys() - changed
+        undated = [id for id in sights if target[id] == self._undated]
+        dated = [id for id in sights if target[id] != self._undated]
         with answering(self._client):
-            dated = [id for id, index in target.items() if index != self._undated]
-            found |= dict.fromkeys(self._in_index(self._undated, dated), self._undated)
-            changed = [id for id in target if id not in found and any(map(_is_change, batch[id]))]
-            found |= self._among([(target[id], id) for id in changed])
-            if lost := [id for id in changed if id not in found]:
-                found |= self._among([(index, id) for index in self._indices() for id in lost])
-            sights = set(target).difference(found, dated, changed)
-            found |= self._search(sorted(sights))
-        return target | found
+            there = self._of_changed(changed, target)
+            there |= dict.fromkeys(self._in_undated(sorted(dated), now), self._undated)
+            there |= self._search(self._all, sorted(undated))
+        self.homes.remember(there.items())
+        return target | found | there
+
+    def _of_changed(self, ids: Sequence[str], target: Mapping[str, str]) -> dict[str, str]:
+        """Where edited and deleted posts are: in realtime, for they often follow soon upon the post."""
+        likely = [(index, id) for id in ids for index in dict.fromkeys((target[id], self._undated))]
+        found = self._among(likely)
+        if lost := [id for id in ids if id not in found]:
+            found |= self._among([(index, id) for index in self._indices() for id in lost])
+        return found
+
+    def _in_undated(self, ids: Sequence[str], now: Look | None) -> Iterable[str]:
+        """Which of the ids are in the undated index, in realtime."""
+        if not ids or (now and now.operations and now.operations[-1] < 0):
+            return ()
+        if now is None or now != self._searchable:
+            if now is None or now != self._seen or not now.operations:
+                self._seen = now
+                return self._look_up(ids)
+            # Nothing came since we looked last, so it will be quiet for a while.
+            self._refresh(self._undated)
+            self._searchable = now
+        return self._search(self._undated, ids)
+
+    def _look_up(self, ids: Sequence[str]) -> list[str]:
+        """Which of the ids are in the undated index. The answer names only those that are."""
+        path = f"/{self._undated}/_mget?_source=id&filter_path=docs._source.id,docs.error"
+        answer = request(self._client, "POST", path, _encode({"ids": ids}))
+        _check_errors(answer.get("docs", ()))
+        return [doc["_source"]["id"] for doc in answer.get("docs", ()) if "_source" in doc]
+
+    def _refresh(self, where: str) -> None:
+        with answering(self._client):
+            path = f"/{where}/_refresh?ignore_unavailable=true&expand_wildcards=open"
+            failed = request(self._client, "POST", path)["_shards"]["failed"]
+        if failed:
+            raise RetryableError(f"Elasticsearch could not refresh {failed} shards of {where}")
 
     def authors(self, homes: Mapping[str, str]) -> dict[str, str]:
         """The author of each post that is where ``homes`` says and names one, in realtime: id to author id.
@@ -117,15 +133,6 @@ class Locator:
         """The first dated index that one of the events names: the post itself may be among them."""
         return next((event.index for event in events if event.index != self._undated), self._undated)
 
-    def _in_index(self, index: str, ids: Sequence[str]) -> list[str]:
-        """Which of the ids are in one index, in realtime. The answer names only those that are."""
-        if not ids:
-            return []
-        path = f"/{index}/_mget?_source=id&filter_path=docs._source.id,docs.error"
-        answer = request(self._client, "POST", path, _encode({"ids": ids}))
-        _check_errors(answer.get("docs", ()))
-        return [doc["_source"]["id"] for doc in answer.get("docs", ()) if "_source" in doc]
-
     def _among(self, pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
         """The index of each id that is in one of the pairs (index, id), in realtime."""
         path = "/_mget?_source=false&filter_path=docs._index,docs._id,docs._version,docs.found,docs.error"
@@ -137,7 +144,8 @@ class Locator:
             hits += [doc for doc in found if doc.get("found")]
         return _newest(hits)
 
-    def _search(self, ids: Sequence[str]) -> dict[str, str]:
+    def _search(self, where: str, ids: Sequence[str]) -> dict[str, str]:
+        """The index of each id that a search of these indices finds."""
         hits: list[Any] = []
         for start in range(0, len(ids), IDS):
             query = {
@@ -149,7 +157,8 @@ class Locator:
                 "sort": ["_doc"],
             }
             path = (
-                f"/{self._all}/_search?allow_partial_search_results=false&expand_wildcards=open"
+                f"/{where}/_search?allow_partial_search_results=false&expand_wildcards=open"
+                "&ignore_unavailable=true"
                 "&filter_path=hits.hits._index,hits.hits._id,hits.hits._version"
             )
             hits += _hits(request(self._client, "POST", path, _encode(query)))

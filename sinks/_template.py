@@ -12,11 +12,11 @@ from importlib.resources import files
 from typing import Any
 
 import msgspec
-from elasticsearch import BadRequestError, Elasticsearch, NotFoundError
+from elasticsearch import BadRequestError, Elasticsearch
 
 from pipeline.core.index_name import alias, undated
 from pipeline.core.settings import ElasticsearchSettings
-from sinks._client import answering, cause_of, request
+from sinks._client import answering, cause_of
 from sinks._outcome import said
 
 _log = logging.getLogger("groundswell.sink")
@@ -71,20 +71,6 @@ def prepare(client: Elasticsearch, settings: ElasticsearchSettings) -> None:
             _grow(client, index, template["mappings"])
             if alias(prefix) not in held["aliases"]:
                 client.indices.put_alias(index=index, name=alias(prefix))
-
-
-def generation(client: Elasticsearch, prefix: str) -> str:
-    """A name for the present set of indices, another one after each :func:`drop`; empty where there is none.
-
-    Raises RetryableError, ConfigError.
-    """
-    with answering(client):
-        try:
-            path = f"/{undated(prefix)}/_settings?filter_path=*.settings.index.uuid"
-            answer = request(client, "GET", path)
-        except NotFoundError:
-            return ""
-    return "".join(index["settings"]["index"]["uuid"] for index in answer.values())
 
 
 def drop(client: Elasticsearch, prefix: str) -> list[str]:

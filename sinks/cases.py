@@ -23,6 +23,7 @@ from pipeline.core.errors import RetryableError
 from pipeline.core.post import Time
 from pipeline.core.settings import ElasticsearchSettings
 from sinks._client import answering, request
+from sinks._recent import Recent
 from sinks.store import Put, Store
 
 Journal = Callable[[Sequence[Entry]], None]
@@ -86,6 +87,7 @@ class Cases:
     ) -> None:
         self.store = Store(client, settings, "cases")
         self._answers = Store(client, settings, "answers")
+        self._recent = Recent()
         self._clock = clock
         self._sleep = sleep
 
@@ -144,9 +146,25 @@ class Cases:
             either.append({"terms": {"thread": sorted(set(threads))}})
         if not either:
             return []
-        self.store.refresh()
+        of_posts, of_threads = set(posts), set(threads)
+        unseen = {
+            case.id: case
+            for case in self._unseen()
+            if case.thread in of_threads or not of_posts.isdisjoint(case.posts)
+        }
         query = {"bool": {"should": either, "minimum_should_match": 1}}
-        return [held.case for held in self.all(query)]
+        found = {held.case.id: held.case for held in self.all(query)}
+        return list((found | unseen).values())
+
+    def _unseen(self) -> list[Case]:
+        """What a search does not show: after this, and with these, it shows what anybody wrote before."""
+        now = self.store.look()
+        ours = self._recent.since(now)
+        if ours is None:
+            self.store.refresh()
+            self._recent.begin(now)
+            return []
+        return ours
 
     def change(
         self, ids: Iterable[str], work: Work, journal: Journal, known: Mapping[str, Held] | None = None
@@ -192,8 +210,9 @@ class Cases:
             for held, case in wanted
         ]
         entries, lost = [], []
-        for (_, case), won in zip(wanted, self.store.put(puts, only_newer=True), strict=True):
-            if won:
+        for (_, case), number in zip(wanted, self.store.write(puts, only_newer=True), strict=True):
+            if number is not None:
+                self._recent.note(number, case)
                 done[case.id] = case
                 entries.append(Entry(case=case.id, step=case.history[-1]))
             else:

@@ -16,13 +16,15 @@ from elasticsearch import Elasticsearch
 
 from pipeline.core.errors import RetryableError
 from pipeline.core.event import Event
+from pipeline.core.index_name import undated
 from pipeline.core.settings import ElasticsearchSettings
 from sinks._bulk import Write, send
 from sinks._client import PACE, answering, client_for, request
 from sinks._document import encode
 from sinks._locate import Locator
+from sinks._look import Look, look
 from sinks._outcome import Outcome, Verdict
-from sinks._template import drop, generation, prepare, shipped
+from sinks._template import drop, prepare, shipped
 
 __all__ = [
     "PACE",
@@ -83,9 +85,9 @@ class ElasticSink:
         """
         if not events:
             return []
-        self._prepare()
+        now = self._prepare()
         waiting = _by_post(events)
-        homes = self._locator.locate(waiting)
+        homes = self._locator.locate(waiting, now)
         refused: dict[int, str] = {}
         pauses = iter(PAUSES)
         while waiting:
@@ -99,26 +101,32 @@ class ElasticSink:
                 self._sleep(pause)
         return [refused.get(id(event)) for event in events]
 
+    def catch_up(self) -> None:
+        """From now on all is known that others wrote before this call. Raises as :meth:`write` does."""
+        self._prepare()
+        self._locator.homes.refresh()
+
     def authors(self, events: Sequence[Event]) -> dict[str, str]:
         """The author of each post of the events that the index holds with one, this instant: post id to
         author id. Raises as :meth:`write` does."""
-        self._prepare()
-        return self._locator.authors(self._locator.locate(_by_post(events)))
+        now = self._prepare()
+        return self._locator.authors(self._locator.locate(_by_post(events), now))
 
     def close(self) -> None:
         """Lets go of the connections; may be called twice."""
         self.client.close()
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> Look | None:
         """Here and not in `build`, for collecting and enriching go on while Elasticsearch is away; and
-        each time, for a rebuild may drop the indices under a running daemon."""
+        each time, for a rebuild may drop the indices under a running daemon. Returns the undated index."""
         with self._preparing:
-            now = generation(self.client, self._settings.prefix)
-            if now and now == self._generation:
-                return
-            prepare(self.client, self._settings)
-            self._locator.homes.clear()
-            self._generation = generation(self.client, self._settings.prefix)
+            now = look(self.client, undated(self._settings.prefix))
+            if now is None or now.uuid != self._generation:
+                prepare(self.client, self._settings)
+                self._locator.homes.clear()
+                now = look(self.client, undated(self._settings.prefix))
+                self._generation = now.uuid if now else ""
+            return now
 
     def _settle(
         self,

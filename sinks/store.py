@@ -19,6 +19,7 @@ from msgspec import Struct
 from pipeline.core.errors import ConfigError, RetryableError
 from pipeline.core.settings import ElasticsearchSettings
 from sinks._client import answering, cause_of, request
+from sinks._look import Look, look
 from sinks._outcome import Cause, Verdict, judge, said
 from sinks._template import PRIORITY
 
@@ -119,13 +120,18 @@ class Store:
         With ``only_newer`` False also where it holds that very version. RetryableError when the server
         could not take some of them: repeat the whole call.
         """
+        return [number is not None for number in self.write(puts, only_newer=only_newer)]
+
+    def write(self, puts: Sequence[Put], *, only_newer: bool = False) -> list[int | None]:
+        """As :meth:`put`; of each that is applied the number of the operation, as in a look at the index, and
+        -1 where the server does not say."""
         kind = "external" if only_newer else "external_gte"
-        done: list[bool] = []
+        done: list[int | None] = []
         for start in range(0, len(puts), _BULK):
             lines = b"".join(self._lines(put, kind) for put in puts[start : start + _BULK])
             with answering(self.client, self.index):
                 answer = request(self.client, "POST", "/_bulk", lines, lines=True)
-            done += [self._applied(item) for item in answer["items"]]
+            done += [self._number(item) for item in answer["items"]]
         return done
 
     def _lines(self, put: Put, kind: str) -> bytes:
@@ -138,6 +144,10 @@ class Store:
             kind.encode(),
         )
         return head if put.source is None else head + _encode(put.source) + b"\n"
+
+    def _number(self, item: Mapping[str, Any]) -> int | None:
+        ((_, result),) = item.items()
+        return int(result.get("_seq_no", -1)) if self._applied(item) else None
 
     def _applied(self, item: Mapping[str, Any]) -> bool:
         ((verb, result),) = item.items()
@@ -185,6 +195,10 @@ class Store:
                 return
             after = hits[-1]["sort"]
             left = None if left is None else left - len(hits)
+
+    def look(self) -> Look | None:
+        """How far the index was written to, this instant; None where there is none."""
+        return look(self.client, self.index)
 
     def refresh(self) -> None:
         """All that was written is found by searches from now on."""

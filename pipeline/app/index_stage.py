@@ -1,18 +1,20 @@
 """From events to the index: what the sink refuses is set aside, what it cannot take now is tried again.
 
-Batches of one partition follow each other strictly, for the sink looks up where a post lives before
-it writes; batches of different partitions go side by side.
+All batches that wait when a writer is free are written as one, whatever their partitions: few events go on
+at once, and under a backlog a request holds many. A partition is in one writer's hands at a time, so that
+its batches follow each other strictly, for the sink looks up where a post lives before it writes.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
 from typing import Any
+
+from msgspec import Struct
 
 from pipeline.app.authors.marks import AuthorMarks
 from pipeline.app.batch_driver import RecordBatch
@@ -23,10 +25,32 @@ from pipeline.app.refusal import refuse
 from pipeline.app.topics import Topics
 from pipeline.core.errors import RejectedError
 from pipeline.core.event import Event, decode_event
+from pipeline.core.ledger import Lane
 from pipeline.core.protocols import Sink
 
 # Two requests at once keep Elasticsearch busy while the next body is built.
 WRITERS = 2
+# Records that are written as one; a batch of more is not cut.
+TOGETHER = 2000
+
+IN_HAND = 64
+"""Batches of the topic that the worker may hand over before it waits: at a low rate they are small, and the
+bound is in records (`room` of the stage)."""
+
+
+class _Waiting(Struct, eq=False):
+    batch: RecordBatch
+    done: asyncio.Future[Counts]
+
+
+class _Read(Struct, frozen=True, eq=False):
+    """The events of some batches, in their order, each with its record and the number of its batch."""
+
+    events: list[Event]
+    sources: list[tuple[Any, int]]
+    refused: list[Record]
+    refusals: list[int]
+    """How many of each batch are refused."""
 
 
 class IndexStage:
@@ -41,10 +65,12 @@ class IndexStage:
         patience: Patience,
         *,
         marks: AuthorMarks,
+        room: int,
         then: Sequence[Callable[[Sequence[Event]], None]] = (),
     ) -> None:
-        """``then`` are called with the events that the index took, before their batch counts as done; they
-        raise RetryableError where they are to be called again."""
+        """``room`` is how many records may be in hand before the next batch waits. ``then`` are called with
+        the events that the index took, before their batch counts as done; they raise RetryableError where
+        they are to be called again."""
         self._sink = sink
         self._producer = producer
         self._topics = topics
@@ -52,34 +78,97 @@ class IndexStage:
         self._patience = patience
         self._marks = marks
         self._then = then
-        self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._room = room
+        self._held = 0
+        self._let_go = asyncio.Event()
+        self._waiting: list[_Waiting] = []
+        self._writing: set[int] = set()
+        self._writers: set[asyncio.Task[None]] = set()
+        self._lanes: dict[int, Lane] = {}
         self._threads = ThreadPoolExecutor(WRITERS, thread_name_prefix="groundswell-index")
 
     async def begin(self, batch: RecordBatch) -> asyncio.Future[Counts]:
-        """Returns at once; the future is done when each event is in the index or set aside."""
-        return asyncio.ensure_future(self._in_turn(batch))
+        """Returns once there is room; the future is done when each event is in the index or set aside."""
+        loop = asyncio.get_running_loop()
+        while self._held and self._held + len(batch.records) > self._room:
+            self._let_go.clear()
+            await self._let_go.wait()
+        self._held += len(batch.records)
+        waiting = _Waiting(batch, loop.create_future())
+        self._waiting.append(waiting)
+        if len(self._writers) < WRITERS:
+            writer = loop.create_task(self._work_off())
+            self._writers.add(writer)
+            writer.add_done_callback(self._writers.discard)
+        return waiting.done
 
-    async def _in_turn(self, batch: RecordBatch) -> Counts:
-        async with self._turns[batch.partition]:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, self._write, batch)
+    async def _work_off(self) -> None:
+        """Writes until nothing waits that may be written now."""
+        loop = asyncio.get_running_loop()
+        while taken := self._take():
+            partitions = {one.batch.partition for one in taken}
+            self._writing |= partitions
+            batches = [one.batch for one in taken]
+            try:
+                counts = await loop.run_in_executor(self._threads, self._write, batches)
+            except Exception as error:
+                for one in taken:
+                    one.done.set_exception(error)
+                return
+            finally:
+                self._writing -= partitions
+            for one, count in zip(taken, counts, strict=True):
+                self._held -= len(one.batch.records)
+                one.done.set_result(count)
+            self._let_go.set()
 
-    def _write(self, batch: RecordBatch) -> Counts:
-        events, sources, refused = self._decode(batch)
+    def _take(self) -> list[_Waiting]:
+        """What is to be written next, oldest first."""
+        taken: list[_Waiting] = []
+        left: list[_Waiting] = []
+        room = TOGETHER
+        passed = set(self._writing)
+        for one in self._waiting:
+            if one.batch.partition not in passed and (not taken or len(one.batch.records) <= room):
+                taken.append(one)
+                room -= len(one.batch.records)
+            else:
+                # What follows in its partition has to wait for it.
+                passed.add(one.batch.partition)
+                left.append(one)
+        self._waiting = left
+        return taken
+
+    def _write(self, batches: Sequence[RecordBatch]) -> list[Counts]:
+        self._take_over(batches)
+        read = self._decode(batches)
+        events = read.events
         ahead = self._patience.insist(lambda: self._marks.ahead(events))
         self._producer.deliver(ahead)
         outcomes = self._patience.insist(lambda: self._sink.write(events))
         accepted: list[Event] = []
-        for event, record, reason in zip(events, sources, outcomes, strict=True):
+        for event, (record, number), reason in zip(events, read.sources, outcomes, strict=True):
             if reason is None:
                 accepted.append(event)
             else:
-                refused.append(self._refuse(event, record, reason))
+                read.refused.append(self._refuse(event, record, reason))
+                read.refusals[number] += 1
+        # Set aside for good, and marked, before the batch counts as done; meanwhile the cases are seen to.
+        sent = self._producer.send(read.refused + self._marks.behind(events, ahead))
         for act in self._then:
             self._patience.insist(partial(act, accepted))
-        # Set aside for good, and marked, before the batch counts as done.
-        self._producer.deliver(refused + self._marks.behind(events, ahead))
-        return len(batch.records) - len(refused), len(refused)
+        self._producer.wait(sent)
+        return [
+            (len(batch.records) - refused, refused)
+            for batch, refused in zip(batches, read.refusals, strict=True)
+        ]
+
+    def _take_over(self, batches: Sequence[RecordBatch]) -> None:
+        """With each assignment somebody else may have written posts of the partition a moment ago."""
+        if all(self._lanes.get(batch.partition) is batch.lane for batch in batches):
+            return
+        self._patience.insist(self._sink.catch_up)
+        self._lanes |= {batch.partition: batch.lane for batch in batches}
 
     def _refuse(self, event: Event, record: Any, reason: str) -> Record:
         # An event that is enriched again is the same state of the post in other bytes.
@@ -87,17 +176,19 @@ class IndexStage:
         error = RejectedError(reason, "index")
         return refuse(record, error, "index", self._topics, self._clock(), identity=identity)
 
-    def _decode(self, batch: RecordBatch) -> tuple[Sequence[Event], Sequence[Any], list[Record]]:
-        events, sources, refused = [], [], []
-        for record in batch.records:
-            if record.value is None:
-                continue  # the tombstone of a purged stub: the log is done with this post
-            try:
-                events.append(decode_event(record.value))
-                sources.append(record)
-            except RejectedError as error:
-                refused.append(refuse(record, error, "index", self._topics, self._clock()))
-        return events, sources, refused
+    def _decode(self, batches: Sequence[RecordBatch]) -> _Read:
+        read = _Read([], [], [], [0] * len(batches))
+        for number, batch in enumerate(batches):
+            for record in batch.records:
+                if record.value is None:
+                    continue  # the tombstone of a purged stub: the log is done with this post
+                try:
+                    read.events.append(decode_event(record.value))
+                    read.sources.append((record, number))
+                except RejectedError as error:
+                    read.refused.append(refuse(record, error, "index", self._topics, self._clock()))
+                    read.refusals[number] += 1
+        return read
 
     def close(self) -> None:
         """Ends the threads; what still waits for Elasticsearch gives up and is read again next time."""

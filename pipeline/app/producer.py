@@ -105,7 +105,10 @@ class Producer:
 
     def deliver(self, records: Sequence[Record]) -> None:
         """Sends the records and waits until Kafka has them; raises FatalError as ``send`` says."""
-        future = self.send(records)
+        self.wait(self.send(records))
+
+    def wait(self, future: Future[None]) -> None:
+        """Waits until Kafka has what was sent; raises FatalError as ``send`` says."""
         while True:
             try:
                 return future.result(timeout=0.2)

@@ -54,6 +54,7 @@ def rebuild(
     Raises FatalError when the log holds what no Groundswell wrote, RetryableError when a server is away.
     """
     done = Rebuilt()
+    _insist(sink.catch_up)
     for portion in read_topic(brokers, topic):
         events: list[Event] = []
         for record in portion:

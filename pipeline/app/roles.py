@@ -17,7 +17,7 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from pipeline.app import garbage, health
+from pipeline.app import garbage, health, index_stage
 from pipeline.app.amends import amends
 from pipeline.app.authors import stage as author_stage
 from pipeline.app.authors.marks import AuthorMarks
@@ -176,8 +176,12 @@ async def _index(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     journal = journal_to(producer, topics)
     keeper = CaseKeeper(cases, journal, lambda: _restore(site, topics, cases))
     patience = site.patience("elasticsearch")
-    stage = IndexStage(sink, producer, topics, now, patience, marks=marks, then=[keeper.follow])
-    await _work(site, "index", {topics.events.name: stage}, producer, stop)
+    engine = site.settings.engine
+    room = engine.in_flight_batches * engine.batch_posts
+    stage = IndexStage(sink, producer, topics, now, patience, marks=marks, room=room, then=[keeper.follow])
+    garbage.settle()
+    name = topics.events.name
+    await _work(site, "index", {name: stage}, producer, stop, in_hand={name: index_stage.IN_HAND})
 
 
 def _restore(site: Site, topics: Topics, cases: Cases) -> int:

@@ -95,3 +95,8 @@ class Sink(Protocol):
         Raises RetryableError when the other side cannot take any now; the same call may be repeated.
         """
         ...
+
+    def catch_up(self) -> None:
+        """Has later writes heed what others wrote until now; call it before the first of posts that somebody
+        else may have written a moment ago. Raises RetryableError as `write` does."""
+        ...

@@ -249,7 +249,12 @@ class EngineSettings(Struct, frozen=True, kw_only=True):
     ] = 1000
     in_flight_batches: Annotated[
         int,
-        Meta(ge=1, le=1000, description="Unconfirmed batches in hand, at most, before fetching is paused."),
+        Meta(
+            ge=1,
+            le=1000,
+            description="Unconfirmed batches in hand, at most, before fetching is paused. The role index"
+            " counts records instead: at most those of so many full batches.",
+        ),
     ] = 4
     commit_seconds: Annotated[
         float, Meta(gt=0, le=60, description="Seconds between commits of confirmed offsets.")

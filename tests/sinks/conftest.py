@@ -31,8 +31,10 @@ class Store:
         self.proxied = self.sink
 
     def another(self) -> ElasticSink:
-        """A sink that remembers nothing, as in a process of its own."""
-        return ElasticSink(self.client, self.settings, sleep=lambda _: None)
+        """A sink that remembers nothing, as in a process that takes over."""
+        sink = ElasticSink(self.client, self.settings, sleep=lambda _: None)
+        sink.catch_up()
+        return sink
 
     def event(
         self, id: str = "x:1", *, seen: datetime = NOW, processed: datetime = NOW, **post: Any

@@ -107,6 +107,30 @@ def test_a_batch_of_plain_posts_asks_nothing(
     assert journal.records <= 3
 
 
+def test_the_index_is_refreshed_only_for_what_others_wrote(
+    client: Elasticsearch, cases: Cases, journal: Memory, elastic_settings: ElasticsearchSettings
+) -> None:
+    client.indices.put_settings(index=cases.store.index, settings={"index.refresh_interval": "-1"})
+
+    def refreshes() -> int:
+        stats = client.indices.stats(index=cases.store.index, metric="refresh")
+        return int(stats["_all"]["primaries"]["refresh"]["external_total"])
+
+    keeper = keeper_of(cases, journal)
+    keeper.follow([event("x:0", [route("a")])])
+    before = refreshes()
+    # Two posts in one thread of which the second lost its thread: it has to be found in the first's case.
+    keeper.follow([event("x:1", [route("a")], thread="t")])
+    keeper.follow([event("x:2", [route("a")], thread="t")])
+    keeper.follow([event("x:2", [route("a")])])
+    assert refreshes() == before
+    keeper_of(Cases(client, elastic_settings), journal).follow([event("x:3", [route("a")], thread="u")])
+    assert refreshes() == before + 1, "who is new there"
+    keeper.follow([event("x:3", [route("a")])])
+    assert refreshes() == before + 2, "somebody else wrote"
+    assert sorted(case.posts for case in stored(cases).values()) == [("x:0",), ("x:1", "x:2"), ("x:3",)]
+
+
 def test_what_the_journal_lacks_follows_with_the_next_who_comes(cases: Cases, journal: Memory) -> None:
     routed = event("x:1", [route("a")])
     journal.broken = True

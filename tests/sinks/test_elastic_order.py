@@ -67,7 +67,6 @@ def test_the_newest_state_is_there_once(store: Any, run: list[int], history: lis
         events = [event(store, run[0], state) for state, _ in batch]
         if any(forget for _, forget in batch):
             # A rebalance: another process goes on, and must find what this one wrote.
-            store.client.indices.refresh(index=f"{store.prefix}-posts")
             store.sink = store.another()
         assert store.sink.write(events) == [None] * len(events)
         for one in events:

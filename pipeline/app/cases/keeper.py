@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
+from msgspec import Struct
+
 from pipeline.core.case import Case, cases_of
 from pipeline.core.case_events import Told, answered, assign, follow
 from pipeline.core.event import Event
@@ -15,6 +17,15 @@ from pipeline.core.version import change_of
 from sinks.cases import Answer, Cases, Held, Journal, NotReady, post_key, thread_key
 
 Marks = Mapping[str, tuple[Answer, ...]]
+
+
+class _Met(Struct, frozen=True):
+    """``ids`` are the cases where each post belongs, ``known`` those of them that are there, ``found`` what
+    a search found besides."""
+
+    ids: Mapping[str, Sequence[str]]
+    known: Mapping[str, Held]
+    found: Sequence[Case]
 
 
 class CaseKeeper:
@@ -53,51 +64,48 @@ class CaseKeeper:
         theirs = [event for event in events if event.post.direction == "inbound" or _is_changed(event)]
         # The mark stands before the case is looked for, and whoever opens a case looks for marks
         # afterwards: in any order one of the two sees the other.
-        marks = _marks(ours)
+        marks: dict[str, Sequence[Answer]] = {**_marks(ours)}
         if marks:
             self._cases.mark(marks)
-            self._note_answers(self._answered_by(ours), marks, ours[-1])
+        met = self._meet(theirs, ours)
+        cases = {case.id: case for case in met.found}
         if theirs:
-            self._note_events(theirs)
+            changed = self._note_events(theirs, met)
+            marks |= self._marks_of(theirs)
+            cases |= changed
+        self._note_answers(list(cases.values()), marks, events[-1])
 
-    def _note_events(self, events: Sequence[Event]) -> None:
-        told, known = self._told(events)
+    def _meet(self, theirs: Sequence[Event], ours: Sequence[Event]) -> _Met:
+        """Reads and finds the cases that the events are about; looks for all at once, for each search has to
+        have the index refreshed."""
+        ids = {event.post.id: [id for id, _ in cases_of(event)] for event in theirs}
+        read = list(dict.fromkeys(id for of_post in ids.values() for id in of_post))
+        known = self._cases.get(read) if theirs else {}
+        sought = [event.post.id for event in theirs if not _is_at_home(event, ids[event.post.id], known)]
+        answered = [event.post.in_reply_to for event in ours if event.post.in_reply_to]
+        threads = [event.post.thread for event in ours if event.post.thread]
+        return _Met(ids, known, self._cases.holding([*sought, *answered], threads))
+
+    def _note_events(self, events: Sequence[Event], met: _Met) -> dict[str, Case]:
+        told = _told(events, met)
+        known = dict(met.known)
+        read = {id for of_post in met.ids.values() for id in of_post}
+        if more := [id for id in told if id not in read]:
+            known |= self._cases.get(more)
 
         def work(id: str, case: Case | None) -> Case | None:
             for one in told[id]:
                 case = follow(id, case, one)
             return case
 
-        cases = self._cases.change(told, work, self._journal, known)
-        routed = [one.event for all in told.values() for one in all if one.route]
+        return self._cases.change(told, work, self._journal, known)
+
+    def _marks_of(self, events: Sequence[Event]) -> Marks:
+        """The answers so far to the posts that a rule routes."""
+        routed = [event for event in events if cases_of(event)]
         keys = {post_key(event.post.id) for event in routed}
         keys |= {thread_key(event.post.source, event.post.thread) for event in routed if event.post.thread}
-        if keys and (marks := self._cases.marks(sorted(keys))):
-            self._note_answers(list(cases.values()), marks, events[-1])
-
-    def _told(self, events: Sequence[Event]) -> tuple[dict[str, list[Told]], dict[str, Held]]:
-        """What each case hears, and the cases as they were read on the way."""
-        ids = {event.post.id: [id for id, _ in cases_of(event)] for event in events}
-        read = list(dict.fromkeys(id for of_post in ids.values() for id in of_post))
-        known = self._cases.get(read)
-        sought = [event.post.id for event in events if not _is_at_home(event, ids[event.post.id], known)]
-        elsewhere = self._cases.holding(sought)
-        told: defaultdict[str, list[Told]] = defaultdict(list)
-        for event in events:
-            post_id = event.post.id
-            at_home = [known[id].case for id in ids[post_id] if id in known]
-            holding = {case.id: case for case in (*elsewhere, *at_home) if post_id in case.claims}
-            for id, one in assign(event, list(holding.values())):
-                told[id].append(one)
-        if more := [id for id in told if id not in read]:
-            known |= self._cases.get(more)
-        return told, known
-
-    def _answered_by(self, ours: Sequence[Event]) -> list[Case]:
-        threads = [event.post.thread for event in ours if event.post.thread]
-        return self._cases.holding(
-            [event.post.in_reply_to for event in ours if event.post.in_reply_to], threads
-        )
+        return self._cases.marks(sorted(keys)) if keys else {}
 
     def _note_answers(self, cases: Sequence[Case], marks: Mapping[str, Sequence[Answer]], by: Event) -> None:
         """Sets the time of the first response of those cases that the marks are about."""
@@ -110,7 +118,20 @@ class CaseKeeper:
                     case = answered(case, answer.at, answer.post, by.processed_at)
             return case
 
-        self._cases.change([case.id for case in cases], work, self._journal)
+        meant = [case.id for case in cases if not marks.keys().isdisjoint(_keys(case))]
+        self._cases.change(meant, work, self._journal)
+
+
+def _told(events: Sequence[Event], met: _Met) -> dict[str, list[Told]]:
+    """What each case hears."""
+    told: defaultdict[str, list[Told]] = defaultdict(list)
+    for event in events:
+        post_id = event.post.id
+        at_home = [met.known[id].case for id in met.ids[post_id] if id in met.known]
+        holding = {case.id: case for case in (*met.found, *at_home) if post_id in case.claims}
+        for id, one in assign(event, list(holding.values())):
+            told[id].append(one)
+    return told
 
 
 def _matters(event: Event) -> bool:

@@ -1,0 +1,38 @@
+"""How far an index was written to, this instant: what a search shows is up to a second older."""
+
+from __future__ import annotations
+
+from elasticsearch import Elasticsearch, NotFoundError
+from msgspec import Struct
+
+from sinks._client import answering, request
+
+_FIELDS = "indices.*.uuid,indices.*.shards.*.seq_no.max_seq_no"
+
+
+class Look(Struct, frozen=True):
+    """An index at one moment; equal to an earlier look where nothing was written since.
+
+    ``uuid`` is another for one that was dropped and made anew. ``operations`` are the numbers of the last
+    operation in each copy of each shard, the lowest first; below 0 where there was none yet, and none at all
+    where that is not known.
+    """
+
+    uuid: str
+    shards: int
+    operations: tuple[int, ...]
+
+
+def look(client: Elasticsearch, index: str) -> Look | None:
+    """The index, this instant; None where there is none. Raises RetryableError, ConfigError."""
+    with answering(client, index):
+        try:
+            answer = request(client, "GET", f"/{index}/_stats/docs?level=shards&filter_path={_FIELDS}")
+        except NotFoundError:
+            return None
+    for found in answer.get("indices", {}).values():
+        copies = [copy for copies in found.get("shards", {}).values() for copy in copies]
+        known = all("seq_no" in copy for copy in copies)
+        numbers = (copy["seq_no"]["max_seq_no"] for copy in copies) if known else ()
+        return Look(found["uuid"], len(found.get("shards", {})), tuple(sorted(numbers)))
+    return None
