@@ -1,9 +1,9 @@
 """What the names of a brands file cost a post, and how that grows from 100 aliases to 100,000.
 
-``python benchmarks/aliases.py [POSTS]``. Two kinds of names: such as no post says, as most of a real file's are
-not said by most posts, and, the worst case, pairs of words taken from the posts themselves, so that nearly every
-word of every text begins some name. Tells CPU microseconds a post of the step `entities` and of the whole chain,
-best of the rounds, all chains turn by turn, and the seconds that each took to build.
+``python benchmarks/aliases.py [POSTS]``. Two kinds of names: such as no post says, as most of a real
+file's are not said by most posts, and, the worst case, pairs of words taken from the posts themselves, so
+that nearly every word of every text begins some name. Tells CPU microseconds a post of the step `entities`
+and of the whole chain, best of the rounds, all chains turn by turn, and the seconds that each took to build.
 """
 
 from __future__ import annotations

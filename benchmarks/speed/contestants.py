@@ -54,6 +54,11 @@ class Contestant(Struct, frozen=True):
         """Its name among all."""
         return f"{self.ends_in}: {self.name}"
 
+    @property
+    def is_peer_program(self) -> bool:
+        """Whether it needs the peers' environment."""
+        return not self.ours and self.run is not _ready_made
+
 
 def _in_memory(start: Callable[[Bench], Child], bench: Bench, _: int) -> Figure:
     child = start(bench)
@@ -238,7 +243,7 @@ CONTESTANTS = (
     Contestant("enrich worker, whole chain", "topic", True, _enrich),
     Contestant("plain Faust", "index", False, partial(_peer_to_index, "faust_elastic.py", WORKER)),
     Contestant("loop by hand", "index", False, partial(_peer_to_index, "loop_elastic.py", ())),
-    Contestant("Elasticsearch, bodies ready-made", "index", False, _ready_made),
+    Contestant("ready-made bodies", "index", False, _ready_made),
     Contestant("enrich and index, whole chain", "index", True, _enrich_and_index),
 )
 """The peers, those not ours, do nothing but VADER; see benchmarks/peers."""

@@ -15,6 +15,7 @@ from bench import Bench
 from elasticsearch import ApiError
 from kafka.admin import KafkaAdminClient
 from outputs import WrongOutput
+from rows import Row
 
 from pipeline.app.brokers import Brokers
 from pipeline.app.log_reader import read_topic
@@ -28,8 +29,28 @@ WARM = 2_000
 """Posts that are sent before, so that indices, caches and the JIT are warm."""
 
 
-def latency(bench: Bench, rate: int, seconds: int) -> dict[str, dict[str, float]]:
-    """Milliseconds at p50, p99 and p100 by where a post comes to. Raises WrongOutput when one is lost."""
+GOALS = {"queue topic": 150, "searchable": 1800}
+"""Milliseconds at p99."""
+
+
+def latency(bench: Bench, rate: int, seconds: int) -> list[Row]:
+    """p50, p99 and p100 by where a post comes to. Raises WrongOutput when one is lost."""
+    return [
+        Row(
+            area="latency",
+            what=f"{place} {share}",
+            beside="the posts topic",
+            got=value,
+            unit="ms",
+            goal=GOALS.get(place) if share == "p99" else None,
+            at_most=True,
+        )
+        for place, shares in _measured(bench, rate, seconds).items()
+        for share, value in shares.items()
+    ]
+
+
+def _measured(bench: Bench, rate: int, seconds: int) -> dict[str, dict[str, float]]:
     installation = bench.install("latency", (), ())
     topics = topics_of(installation.settings.kafka)
     daemon = installation.daemon("enrich", "index")

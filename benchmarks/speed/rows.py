@@ -7,8 +7,8 @@ from msgspec import Struct
 
 
 class Row(Struct, frozen=True, kw_only=True):
-    """``got`` is in ``unit``: × is how many times ``beside``. ``cpu`` is the same ratio reckoned by CPU seconds
-    a post of the contestants' own processes, not the servers'. Without a goal the row only tells."""
+    """``got`` is in ``unit``: × is how many times ``beside``. ``cpu`` is the same ratio reckoned by the CPU
+    seconds a post of the contestants' own processes, not the servers'. Without a goal the row only tells."""
 
     area: str
     what: str
@@ -28,7 +28,7 @@ class Row(Struct, frozen=True, kw_only=True):
 
 
 VADER, FAUST, QUIX, LOOP = "vaderSentiment alone", "plain Faust", "Quix Streams", "loop by hand"
-READY = "Elasticsearch, bodies ready-made"
+READY = "ready-made bodies"
 
 GOALS = {
     ("memory", "whole chain", VADER): 1.5,

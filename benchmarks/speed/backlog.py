@@ -1,0 +1,139 @@
+"""A backlog worked off: is the last of it as fast as the first, and does the memory of the workers stay flat?
+
+The posts wait in their topic before the workers start, as after two hours without them. From copy to copy of
+the real posts the authors are others and each text has a word of its own, or what remembers authors and words
+would look better than it is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from bench import Bench
+from msgspec import Struct
+from outputs import LIMIT_SECONDS, Ends, WrongOutput, check_index, indexed, searchable
+from posts import lines_of, posts
+from resident import resident
+from rows import Row
+
+from pipeline.app.daemon import Daemon
+from pipeline.app.topics import topics_of
+from testkit.installation import Installation
+
+PAUSE = 0.5
+ROLES = ("enrich", "index")
+AS_FAST = 0.9
+"""Of the first quarter's posts a second, the last quarter must have so much."""
+AS_FLAT = 1.1
+"""Times the first half's memory, the last quarter may hold so much."""
+MEGABYTES = 500
+
+
+class Sample(Struct, frozen=True):
+    """One look: seconds since 1970, how many are done by each role, and the bytes that each holds."""
+
+    at: float
+    done: tuple[int, ...]
+    held: tuple[int, ...]
+
+
+def varied(count: int) -> list[dict[str, Any]]:
+    """So many posts of which no two copies have the same author or quite the same words."""
+    found = posts(count)
+    distinct = {post["id"].rpartition(".")[0] or post["id"] for post in found}
+    for at in range(len(distinct), count):
+        post = found[at]
+        author = {**post["author"], "id": f"{post['author']['id']}~{at // len(distinct)}"}
+        if "handle" in author:
+            author["handle"] = f"{author['handle']}_{at // len(distinct)}"
+        found[at] = {**post, "author": author, "text": f"{post['text']} w{at:x}"}
+    return found
+
+
+def backlog(bench: Bench, count: int) -> list[Row]:
+    """Runs it. Raises WrongOutput unless all of it can be found in the end."""
+    found = varied(count)
+    ids, lines = [post["id"] for post in found], lines_of(found)
+    del found
+    installation = bench.install("backlog", ids, lines)
+    events, pattern = topics_of(installation.settings.kafka).events.name, f"{installation.prefix}-posts-*"
+    ends = Ends(bench.kafka, events)
+    done = (ends.count, lambda: indexed(bench.client, pattern))
+    daemon = installation.daemon(*ROLES)
+    try:
+        samples = _watch(installation, daemon, done, count, lambda: searchable(bench.client, pattern))
+    finally:
+        ends.close()
+        installation.close()
+    check_index(bench.client, pattern, ids)
+    bench.drop_index(pattern)
+    return [row for number, role in enumerate(ROLES) for row in _rows(role, number, samples, count)]
+
+
+def _watch(
+    installation: Installation,
+    daemon: Daemon,
+    done: Sequence[Callable[[], int]],
+    count: int,
+    found: Callable[[], int],
+) -> list[Sample]:
+    samples: list[Sample] = []
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not samples or min(samples[-1].done) < count or found() < count:
+        pids = [installation.role_pid(role) for role in ROLES]
+        held = tuple(resident(pid) if pid else 0 for pid in pids)
+        samples.append(Sample(time.time(), tuple(min(one(), count) for one in done), held))
+        daemon.check()
+        if time.monotonic() > deadline:
+            raise WrongOutput(f"of a backlog of {count}: {samples[-1].done} after {LIMIT_SECONDS:.0f} s")
+        time.sleep(PAUSE)
+    return samples
+
+
+def _rows(role: str, number: int, samples: Sequence[Sample], count: int) -> list[Row]:
+    moments = [(sample.at, sample.done[number]) for sample in samples]
+    began = _reached(moments, 1)
+    quarter, three, whole = (_reached(moments, count * share // 4) for share in (1, 3, 4))
+    first, last = (quarter - began), (whole - three)
+    early = [s.held[number] for s in samples if began <= s.at <= (began + whole) / 2] or [0]
+    late = [s.held[number] for s in samples if three <= s.at <= whole] or [0]
+    area = "backlog"
+    return [
+        Row(area=area, what=f"{role}: posts/s over all", got=count / (whole - began), unit="/s"),
+        Row(
+            area=area,
+            what=f"{role}: posts/s, last quarter",
+            beside="the first quarter",
+            got=first / last,
+            goal=AS_FAST,
+        ),
+        Row(
+            area=area,
+            what=f"{role}: most memory, bar the directory",
+            got=max(early + late) / 1e6,
+            unit="MB",
+            goal=MEGABYTES,
+            at_most=True,
+        ),
+        Row(
+            area=area,
+            what=f"{role}: memory, last quarter",
+            beside="the first half",
+            got=max(late) / max(max(early), 1),
+            goal=AS_FLAT,
+            at_most=True,
+        ),
+    ]
+
+
+def _reached(moments: Sequence[tuple[float, int]], wanted: int) -> float:
+    """When so many were done, between two looks as a straight line has it."""
+    before = moments[0]
+    for at, done in moments:
+        if done >= wanted:
+            share = (wanted - before[1]) / (done - before[1]) if done > before[1] else 1.0
+            return before[0] + share * (at - before[0])
+        before = at, done
+    return moments[-1][0]
