@@ -52,7 +52,8 @@ def _line(row: Row) -> str:
     met = {True: "met", False: "MISSED", None: ""}[row.met]
     what = row.what if row.unit == "×" else f"{row.what}, {row.unit}"
     cpu = "" if row.cpu is None else f"{row.cpu:.2f}"
-    line = f"{row.area:<10}{what:<45}{row.beside.removesuffix(' alone'):<18}{_figure(row.got, row.unit):>7}{goal:>7}"
+    beside = row.beside.removesuffix(" alone")
+    line = f"{row.area:<10}{what:<45}{beside:<18}{_figure(row.got, row.unit):>7}{goal:>7}"
     return f"{line}  {cpu:<5}{met}".rstrip()
 
 

@@ -67,8 +67,9 @@ def _run(bench: Bench, name: str, size: int, ids: list[str], lines: list[bytes])
     daemons = [home.daemon("enrich") for home in homes]
     ends = Ends(bench.kafka, topics.events.name)
     try:
-        until(lambda: len(_shares(bench, first)) == size, 60, "every worker has partitions")
-        shares = _shares(bench, first)
+        admin = AdminClient({**bench.kafka.for_confluent(), "log_level": 0})
+        until(lambda: len(_shares(admin, first)) == size, 180, "every worker has partitions")
+        shares = _shares(admin, first)
         load(bench.kafka, topics.posts.name, ids, lines)
         loaded = max(r.timestamp for portion in read_topic(bench.kafka, topics.posts.name) for r in portion)
 
@@ -106,10 +107,9 @@ def _rate(bench: Bench, topic: str, shares: list[frozenset[int]], loaded: int, c
     return within / (over - loaded) * 1000
 
 
-def _shares(bench: Bench, installation: Installation) -> list[frozenset[int]]:
+def _shares(admin: AdminClient, installation: Installation) -> list[frozenset[int]]:
     """The posts topic's partitions of each member of the group that has any; none until all are given."""
     name = group(installation.settings, "enrich")
-    admin = AdminClient(bench.kafka.for_confluent())
     try:
         members = admin.describe_consumer_groups([name])[name].result(10).members
     except KafkaException:
