@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench import Bench
-from msgspec import Struct
+from child import cpu_seconds
+from msgspec import Struct, structs
 from outputs import LIMIT_SECONDS, Ends, WrongOutput, check_index, indexed, searchable
 from posts import lines_of, posts
 from resident import resident
@@ -32,11 +33,13 @@ MEGABYTES = 500
 
 
 class Sample(Struct, frozen=True):
-    """One look: seconds since 1970, how many are done by each role, and the bytes that each holds."""
+    """One look: seconds since 1970, and of each role how many posts are done, the bytes that it holds and the
+    CPU seconds that it has used."""
 
     at: float
     done: tuple[int, ...]
     held: tuple[int, ...]
+    spent: tuple[float, ...]
 
 
 def varied(count: int) -> list[dict[str, Any]]:
@@ -84,7 +87,8 @@ def _watch(
     while not samples or min(samples[-1].done) < count or found() < count:
         pids = [installation.role_pid(role) for role in ROLES]
         held = tuple(resident(pid) if pid else 0 for pid in pids)
-        samples.append(Sample(time.time(), tuple(min(one(), count) for one in done), held))
+        spent = tuple(map(cpu_seconds, pids))
+        samples.append(Sample(time.time(), tuple(min(one(), count) for one in done), held, spent))
         daemon.check()
         if time.monotonic() > deadline:
             raise WrongOutput(f"of a backlog of {count}: {samples[-1].done} after {LIMIT_SECONDS:.0f} s")
@@ -93,21 +97,22 @@ def _watch(
 
 
 def _rows(role: str, number: int, samples: Sequence[Sample], count: int) -> list[Row]:
-    moments = [(sample.at, sample.done[number]) for sample in samples]
-    began = _reached(moments, 1)
-    quarter, three, whole = (_reached(moments, count * share // 4) for share in (1, 3, 4))
-    first, last = (quarter - began), (whole - three)
-    early = [s.held[number] for s in samples if began <= s.at <= (began + whole) / 2] or [0]
-    late = [s.held[number] for s in samples if three <= s.at <= whole] or [0]
+    began, quarter, three, whole = (
+        _at(samples, number, max(count * share // 4, 1)) for share in (0, 1, 3, 4)
+    )
+    early = [s.held[number] for s in samples if began.at <= s.at <= (began.at + whole.at) / 2] or [0]
+    late = [s.held[number] for s in samples if three.at <= s.at <= whole.at] or [0]
+    spent = [quarter.spent[number] - began.spent[number], whole.spent[number] - three.spent[number]]
     area = "backlog"
     return [
-        Row(area=area, what=f"{role}: posts/s over all", got=count / (whole - began), unit="/s"),
+        Row(area=area, what=f"{role}: posts/s over all", got=count / (whole.at - began.at), unit="/s"),
         Row(
             area=area,
             what=f"{role}: posts/s, last quarter",
             beside="the first quarter",
-            got=first / last,
+            got=(quarter.at - began.at) / (whole.at - three.at),
             goal=AS_FAST,
+            cpu=spent[0] / spent[1] if spent[1] else None,
         ),
         Row(
             area=area,
@@ -128,12 +133,17 @@ def _rows(role: str, number: int, samples: Sequence[Sample], count: int) -> list
     ]
 
 
-def _reached(moments: Sequence[tuple[float, int]], wanted: int) -> float:
-    """When so many were done, between two looks as a straight line has it."""
-    before = moments[0]
-    for at, done in moments:
-        if done >= wanted:
-            share = (wanted - before[1]) / (done - before[1]) if done > before[1] else 1.0
-            return before[0] + share * (at - before[0])
-        before = at, done
-    return moments[-1][0]
+def _at(samples: Sequence[Sample], number: int, wanted: int) -> Sample:
+    """The moment when so many were done, between two looks as a straight line has it."""
+    before = samples[0]
+    for sample in samples:
+        if sample.done[number] >= wanted:
+            done = before.done[number], sample.done[number]
+            share = (wanted - done[0]) / (done[1] - done[0]) if done[1] > done[0] else 1.0
+            return structs.replace(
+                sample,
+                at=before.at + share * (sample.at - before.at),
+                spent=tuple(a + share * (b - a) for a, b in zip(before.spent, sample.spent, strict=True)),
+            )
+        before = sample
+    return samples[-1]
