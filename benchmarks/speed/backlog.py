@@ -1,21 +1,18 @@
 """A backlog worked off: is the last of it as fast as the first, and does the memory of the workers stay flat?
 
-The posts wait in their topic before the workers start, as after two hours without them. From copy to copy of
-the real posts the authors are others and each text has a word of its own, or what remembers authors and words
-would look better than it is.
+The posts wait in their topic before the workers start, as after two hours without them.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from bench import Bench
 from child import cpu_seconds
 from msgspec import Struct, structs
 from outputs import LIMIT_SECONDS, Ends, WrongOutput, check_index, indexed, searchable
-from posts import lines_of, posts
+from posts import lines_of, varied
 from resident import resident
 from rows import Row
 
@@ -40,19 +37,6 @@ class Sample(Struct, frozen=True):
     done: tuple[int, ...]
     held: tuple[int, ...]
     spent: tuple[float, ...]
-
-
-def varied(count: int) -> list[dict[str, Any]]:
-    """So many posts of which no two copies have the same author or quite the same words."""
-    found = posts(count)
-    distinct = {post["id"].rpartition(".")[0] or post["id"] for post in found}
-    for at in range(len(distinct), count):
-        post = found[at]
-        author = {**post["author"], "id": f"{post['author']['id']}~{at // len(distinct)}"}
-        if "handle" in author:
-            author["handle"] = f"{author['handle']}_{at // len(distinct)}"
-        found[at] = {**post, "author": author, "text": f"{post['text']} w{at:x}"}
-    return found
 
 
 def backlog(bench: Bench, count: int) -> list[Row]:

@@ -15,6 +15,7 @@ from bench import Bench
 from elasticsearch import ApiError
 from kafka.admin import KafkaAdminClient
 from outputs import WrongOutput
+from posts import lines_of, varied
 from rows import Row
 
 from pipeline.app.brokers import Brokers
@@ -54,10 +55,12 @@ def _measured(bench: Bench, rate: int, seconds: int) -> dict[str, dict[str, floa
     installation = bench.install("latency", (), ())
     topics = topics_of(installation.settings.kafka)
     daemon = installation.daemon("enrich", "index")
+    found = varied(WARM + rate * seconds)
     records = [
-        Record(topics.posts.name, id.encode(), line) for id, line in zip(bench.ids, bench.lines, strict=True)
+        Record(topics.posts.name, post["id"].encode(), line)
+        for post, line in zip(found, lines_of(found), strict=True)
     ]
-    warm, timed = records[:WARM], records[WARM : WARM + rate * seconds]
+    warm, timed = records[:WARM], records[WARM:]
     producer = Producer(bench.kafka, client_id="benchmark")
     try:
         producer.deliver(warm)

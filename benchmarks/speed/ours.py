@@ -1,7 +1,7 @@
 """Groundswell as it is measured: the shipped settings and steps, 1,000 aliases, 50 rules, 5,000 customers.
 
-Brands and rules are those of `benchmarks/airlines`, filled up with made ones that no post meets, as
-most of a real team's rules are not met by most posts.
+Brands and rules are those of `benchmarks/airlines`, or the shipped ones where the posts are the demo's,
+filled up with made ones that no post meets, as most of a real team's rules are not met by most posts.
 """
 
 from __future__ import annotations
@@ -13,12 +13,18 @@ from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
+import configs
+from testkit.shared import shared_folder
+
 ALIASES = 1_000
 RULES = 50
 CUSTOMERS = 5_000
 OWN_AUTHORS = frozenset(("twcs:AmericanAir",))
 """Ours by the brands file, so no customers."""
 AIRLINES = Path(__file__).resolve().parent.parent / "airlines"
+SHIPPED = Path(configs.__path__[0])
+FILES = AIRLINES if shared_folder(Path(__file__)) else SHIPPED
+"""What the posts speak of."""
 
 
 def write_settings(
@@ -48,7 +54,7 @@ def unsaid() -> Iterable[str]:
 
 
 def _brands(aliases: int, names: Iterable[str]) -> str:
-    text = (AIRLINES / "brands.toml").read_text(encoding="utf-8")
+    text = (FILES / "brands.toml").read_text(encoding="utf-8")
     entities = tomllib.loads(text)["entities"]
     there = sum(
         len(e.get("aliases", ())) + sum(len(g["aliases"]) for g in e.get("guarded", ())) for e in entities
@@ -64,8 +70,8 @@ def _brands(aliases: int, names: Iterable[str]) -> str:
 
 
 def _routing(rules: int) -> str:
-    text = (AIRLINES / "routing.toml").read_text(encoding="utf-8")
-    there = text.count("[[rules]]")
+    text = (FILES / "routing.toml").read_text(encoding="utf-8")
+    there, queue = text.count("[[rules]]"), next(iter(tomllib.loads(text)["queues"]))
     shapes = (
         'source = "x" and text contains "wort{n}" and complaint.probability >= 0.6',
         'entities.id = "product:made-{five}" and sentiment.compound < -0.3',
@@ -73,7 +79,7 @@ def _routing(rules: int) -> str:
         'complaint.category = "account" and complaint.urgency >= 0.8 and text contains "code{n}"',
     )
     made = [
-        f'[[rules]]\nid = "made-{n}"\nqueue = "care"\nwhen = \'{shapes[n % 4].format(n=n, five=n * 5)}\'\n'
+        f'[[rules]]\nid = "made-{n}"\nqueue = "{queue}"\nwhen = \'{shapes[n % 4].format(n=n, five=n * 5)}\'\n'
         for n in range(max(rules - there, 0))
     ]
     # Before the others: the first rule that holds ends the search, and these never hold.

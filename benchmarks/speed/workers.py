@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from backlog import varied
 from bench import Bench
 from child import cpu_seconds
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from msgspec import Struct
 from outputs import Ends, Watch, WrongOutput
-from posts import lines_of, load
+from posts import lines_of, load, varied
 from rows import Row
 
 from pipeline.app.log_reader import read_topic

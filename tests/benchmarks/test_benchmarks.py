@@ -23,8 +23,8 @@ SMALL = {
     "backlog": 2_000,
     "worker-posts": 0,
 }
-"""Of aliases and of workers there is no small form: a hundred thousand names take long to read, and two workers
-must be at work for a while."""
+"""Of aliases and of workers there is no small form: a hundred thousand names take long to read, and two
+workers must be at work for a while."""
 PEERS = BENCHMARKS.parent / ".venv-peers" / "bin" / "python"
 
 
