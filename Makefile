@@ -10,7 +10,7 @@ help:
 	@echo 'make demo    see it work: servers, sample posts, results'
 	@echo 'make test    run the tests'
 	@echo 'make check   all that CI does: style, types, imports, tests'
-	@echo 'make bench   measure'
+	@echo 'make bench   measure (some 20 minutes; make bench QUICK=1: 4)'
 	@echo 'make venv    only set up .venv'
 	@echo 'make lock    bring the locked dependencies up to date'
 
@@ -56,9 +56,9 @@ check: venv
 
 peers: .venv-peers/locked
 
+# QUICK=1: small, to see that all of it works. ARGS are handed on, such as ARGS='--only backlog'.
 bench: venv peers
-	@$(BIN)/python benchmarks/speed
-	@$(BIN)/python benchmarks/replay.py
+	@$(BIN)/python benchmarks/speed $(if $(QUICK),--quick) $(ARGS)
 
 # Needs the package uv; kept out of the environment, for nothing else does.
 lock:

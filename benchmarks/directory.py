@@ -2,8 +2,9 @@
 
 Fills two directories, of a thousand customers and of CUSTOMERS (a million), from changes as the customers
 topic gives them, five keys a customer. Then, in one run: seconds and bytes to build, seconds until a new
-reader has its first answer, look-ups a second by keys that are there and by keys that are not, and what
-the steps `contacts` and `customer` take of a post with each directory. Best of five.
+reader has its first answer, look-ups a second by keys that are there and by keys that are not, what the
+steps `contacts` and `customer` take of a post with each directory, and what the whole chain takes where it
+remembers no author. Best of five.
 """
 
 from __future__ import annotations
@@ -14,13 +15,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from msgspec import structs
 
+sys.path.insert(0, str(Path(__file__).resolve().parent / "speed"))
+
+from ours import write_settings
+
 from enrichers import contacts, customer
+from pipeline.app.registry import build_chain
+from pipeline.core.configuration import read_settings
 from pipeline.core.customer import Account, Customer
 from pipeline.core.errors import RejectedError
 from pipeline.core.linking import handle_key, link
@@ -31,6 +39,7 @@ FEW = 1000
 BATCH = 10_000
 LOOKS = 100_000
 POSTS = 20_000
+AUTHORS = 9_000
 
 
 def customer_of(number: int) -> Customer:
@@ -63,6 +72,8 @@ def build(folder: Path, count: int) -> dict[str, float]:
         began = time.perf_counter()
         writer.apply(changes)
         spent += time.perf_counter() - began
+    # Else it is taken for half built, and the step `customer` waits.
+    writer.note_fresh(datetime.now(UTC))
     writer.close()
     began = time.perf_counter()
     reader = DirectoryReader(folder)
@@ -107,8 +118,9 @@ def looks(folder: Path, count: int) -> dict[str, float]:
     return {name: round(value, 2) for name, value in found.items()}
 
 
-def posts() -> list[Post]:
-    """The demo's posts over and over, from many authors."""
+def posts(customers: int) -> list[Post]:
+    """The demo's posts over and over, from many authors. Every second one is a customer, and these stand all
+    over the directory."""
     found: list[Post] = []
     for line in files("configs").joinpath("demo/posts.jsonl").read_bytes().splitlines():
         try:
@@ -118,13 +130,17 @@ def posts() -> list[Post]:
     found = [post for post in found if not post.deleted]
     return [
         structs.replace(
-            found[i % len(found)],
-            id=f"x:{i}",
-            source="x",
-            author=Author(id=f"x:{i % 9000}", handle=f"User_{i % 9000}"),
+            found[i % len(found)], id=f"x:{i}", source="x", author=_author(i % AUTHORS, customers)
         )
         for i in range(POSTS)
     ]
+
+
+def _author(number: int, customers: int) -> Author:
+    if number % 2:
+        return Author(id=f"x:s{number}", handle=f"Stranger_{number}")
+    known = number * customers // AUTHORS
+    return Author(id=f"x:{known}", handle=f"User_{known}")
 
 
 def steps(folder: Path, batch: list[Post]) -> dict[str, float]:
@@ -135,21 +151,44 @@ def steps(folder: Path, batch: list[Post]) -> dict[str, float]:
     columns: list[dict[str, Any]] = [
         {"post": portion, "contacts": first.enrich({"post": portion})} for portion in portions
     ]
-    return {
-        "us_contacts": round(best(lambda: [first.enrich(one) for one in columns]) / len(batch) * 1e6, 2),
-        "us_customer": round(best(lambda: [second.enrich(one) for one in columns]) / len(batch) * 1e6, 2),
+    found = {
+        "us_contacts": best(lambda: [first.enrich(one) for one in columns]) / len(batch) * 1e6,
+        "us_customer": best(lambda: [second.enrich(one) for one in columns]) / len(batch) * 1e6,
     }
+    found["us_steps"] = sum(found.values())
+    return {name: round(value, 2) for name, value in found.items()}
+
+
+def chain_of_new(folder: Path, batch: list[Post]) -> dict[str, float]:
+    """Microseconds a post of the whole chain where no author was met before, so that each is looked up."""
+    with tempfile.TemporaryDirectory() as place:
+        settings = read_settings(
+            write_settings(Path(place)), {"GROUNDSWELL_ENRICHERS_CUSTOMER_DIRECTORY": str(folder)}
+        )
+        chain, now = build_chain(settings), datetime.now(UTC)
+    remembered, customer.REMEMBERED = customer.REMEMBERED, 0
+    portions = [batch[i : i + 1000] for i in range(0, len(batch), 1000)]
+    seconds = best(
+        lambda: [chain.process(one, [now] * len(one), prefix="bench", now=now) for one in portions]
+    )
+    customer.REMEMBERED = remembered
+    return {"us_chain_of_new": round(seconds / len(batch) * 1e6, 2)}
 
 
 def main() -> None:
     """Prints one JSON object: both directories, and the ratios of the large one to the small one."""
     many = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     told: dict[str, Any] = {}
-    batch = posts()
     with tempfile.TemporaryDirectory() as home:
         for count in (FEW, many):
             folder = Path(home) / str(count)
-            told[str(count)] = build(folder, count) | looks(folder, count) | steps(folder, batch)
+            batch = posts(count)
+            told[str(count)] = (
+                build(folder, count)
+                | looks(folder, count)
+                | steps(folder, batch)
+                | chain_of_new(folder, batch)
+            )
     few, large = told[str(FEW)], told[str(many)]
     told["ratio"] = {
         name: round(few[name] / large[name] if "per_s" in name else large[name] / few[name], 2)

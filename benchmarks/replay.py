@@ -4,7 +4,7 @@ All steps, with the airlines' brands and twenty rules (benchmarks/airlines) and 
 Starts its own servers, imports the customers, sends the stream twice, checks the end against what the stream
 says (every text, stub, link and case), and prints posts a second, beside what the same Elasticsearch takes of
 ready-made bodies of the same documents. Then some customers go, and the posts must lose their links.
-``make bench``; or ``python benchmarks/replay.py --posts 5000`` for a quick one.
+``python benchmarks/replay.py``, with ``--posts 5000`` for a quick one.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from pipeline.embedded.servers import running
 from pipeline.identity.directory import FOLDER, DirectoryReader
 from sinks.cases import Cases
 from sinks.elastic import encode, request
+from testkit.books import customers_among, write_rows
 from testkit.installation import Installation, rows_of
 from testkit.shared import replay_posts, shared_folder
 from testkit.unruly import Expected, Mix, lines_of, unruly
@@ -43,7 +44,6 @@ from testkit.waiting import until
 SEED = 20261122
 BATCH = 1000
 AIRLINES = Path(__file__).parent / "airlines"
-SEGMENTS = ("basic", "basic", "gold", "platinum")
 
 
 def main() -> int:
@@ -63,8 +63,8 @@ def main() -> int:
         with running(home, announce=_say) as addresses:
             file = home / "posts.jsonl"
             file.write_bytes(lines_of(lines))
-            books = _customers(posts, args.customers)
-            (home / "customers.jsonl").write_bytes(b"".join(map(_line, books)))
+            books = customers_among(posts, args.customers, {"twcs:AmericanAir"})
+            write_rows(home / "customers.jsonl", books)
             installation = Installation(
                 home,
                 "bench",
@@ -92,29 +92,6 @@ def _posts(at_most: int | None) -> list[dict[str, Any]]:
     whole = {p["id"]: p for p in map(json.loads, lines) if "text" in p and "edited_at" not in p}
     copies = (at_most or 20_000) // len(whole) + 1
     return [{**p, "id": f"{p['id']}.{n}"} for n in range(copies) for p in whole.values()][:at_most]
-
-
-def _customers(posts: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
-    """The first authors of the stream as customers, by their accounts, and as many who never post."""
-    authors = list(dict.fromkeys(post["author"]["id"] for post in posts))
-    ids = [author for author in authors if author != "twcs:AmericanAir"][: count // 2]
-    ids += [f"x:nobody-{number}" for number in range(count - len(ids))]
-    return [
-        {
-            "customer_id": f"AA-{number:06d}",
-            "name": f"Customer {number}",
-            "email": f"customer{number}@example.com",
-            "phone": f"+1202555{number % 10000:04d}",
-            "segment": SEGMENTS[number % len(SEGMENTS)],
-            "value": number % 100 * 100,
-            "accounts": [{"source": author.partition(":")[0], "id": author}],
-        }
-        for number, author in enumerate(ids)
-    ]
-
-
-def _line(row: dict[str, Any]) -> bytes:
-    return json.dumps(row).encode() + b"\n"
 
 
 def _say(line: str) -> None:

@@ -1,7 +1,7 @@
-"""Groundswell beside its peers: same posts, same servers, same run; prints one table of ratios.
+"""Groundswell beside its peers, and beside its own goals: same posts, same servers, same run, one table.
 
-``make bench``; or ``.venv/bin/python benchmarks/speed --posts 20000 --rounds 1`` for a quick one. What
-is measured and how is told in docs/performance.md, the peers' settings in benchmarks/peers/README.md.
+``make bench``; ``make bench QUICK=1`` to see that all of it works; ``--only backlog`` for one part of it.
+What is measured and how is told in docs/performance.md, the peers' settings in benchmarks/peers/README.md.
 """
 
 from __future__ import annotations
@@ -10,88 +10,149 @@ import argparse
 import shutil
 import sys
 import tempfile
+import time
 from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 
+from backlog import backlog
 from bench import HERE, Bench
 from contestants import CONTESTANTS, Contestant, Figure
+from growth import GROWTH
 from latency import latency
-from ours import write_settings
-from posts import lines_of, load, posts
-from report import report
+from machine import describe, load
+from report import Measured, report
+from rows import Row, compared
+from workers import workers
 
-from pipeline.embedded.servers import running
+from pipeline.embedded.servers import Addresses, running
 
 PEERS = HERE.parent.parent / ".venv-peers" / "bin" / "python"
+RESULTS = Path("benchmarks") / "results"
+SIZES = {
+    # name: (shipped, quick, what it is)
+    "posts": (60_000, 8_000, "posts that every contestant takes"),
+    "rounds": (3, 1, "runs of every contestant; the best counts"),
+    "latency": (30, 8, "seconds of the latency's measurement"),
+    "rate": (1_000, 1_000, "posts a second meanwhile"),
+    "alias-posts": (10_000, 2_000, "posts through chains of few and many names"),
+    "customers": (1_000_000, 100_000, "customers of the large directory"),
+    "backlog": (300_000, 30_000, "posts of the backlog"),
+    "worker-posts": (150_000, 40_000, "posts for one and for two enrich workers"),
+}
 
 
 def main() -> int:
-    """Runs every contestant in every round, so that what else the machine does meets all alike."""
+    """Runs what is asked for. The status says whether all could be measured, not whether goals are met."""
     args = _arguments()
-    if not args.peers.exists():
+    if args.with_peers and not args.peers.exists():
         sys.exit(f"{args.peers} is not there: `make peers` sets the peers' environment up")
-    chosen = [c for c in CONTESTANTS if not args.only or any(word in _full(c) for word in args.only)]
+    chosen = [c for c in CONTESTANTS if _wanted(args, c.full) and (args.with_peers or not c.is_peer_program)]
+    figures: dict[str, list[Figure]] = defaultdict(list)
+    rows: list[Row] = []
+    with _servers(args) as (home, addresses), Bench(home, *addresses, args.peers) as bench:
+        machine = describe(bench) | {"load_start": load()}
+        bench.fill(args.posts)
+        try:
+            _contest(bench, chosen, args.rounds, figures)
+            rows += compared(figures)
+            for part in _parts(bench, args):
+                rows += part()
+        except KeyboardInterrupt:
+            _say("stopped: the table shows what is measured so far")
+        machine["load_end"] = load()
+    settings = {name: value for name, value in vars(args).items() if isinstance(value, int | list)}
+    report(Measured(rows, figures, chosen, machine, settings), args.json)
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="small: does it work? The figures are rough")
+    for name, (shipped, quick, what) in SIZES.items():
+        told = f"{what}; 0: none (default: {shipped:,}, quick {quick:,})"
+        parser.add_argument(f"--{name}", type=int, help=told)
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        help="what has this in its name, such as `memory:` or `backlog`",
+    )
+    parser.add_argument("--peers", type=Path, default=PEERS, help="Python of the peers' environment")
+    parser.add_argument("--no-peers", dest="with_peers", action="store_false", help="ours alone")
+    parser.add_argument(
+        "--json", type=Path, help="where to write all figures (default: below benchmarks/results)"
+    )
+    parser.add_argument("--keep", action="store_true", help="keep the home with its logs")
+    parser.add_argument("--servers", nargs=2, metavar=("KAFKA", "URL"), help="these, not servers of its own")
+    args = parser.parse_args()
+    for name, (shipped, quick, _) in SIZES.items():
+        if getattr(args, name.replace("-", "_")) is None:
+            setattr(args, name.replace("-", "_"), quick if args.quick else shipped)
+    args.json = args.json or RESULTS / f"{time.strftime('%Y-%m-%dT%H%M%S')}.json"
+    return args
+
+
+def _wanted(args: argparse.Namespace, name: str) -> bool:
+    return not args.only or any(word in name for word in args.only)
+
+
+@contextmanager
+def _servers(args: argparse.Namespace) -> Iterator[tuple[Path, tuple[str, str]]]:
+    """A home of its own, and servers: those named, else some that end with the block."""
     # Below the system's temporary folder itself: the servers' unprivileged user must be able to enter.
     home = Path(tempfile.mkdtemp(prefix="groundswell-speed-"))
     try:
-        with running(home, announce=_say) as addresses:
-            config = write_settings(home / "settings")
-            bench = Bench(home, addresses.kafka, addresses.elasticsearch, args.peers, config)
-            _fill(bench, args.posts)
-            figures = _run(bench, chosen, args.rounds)
-            under_way = latency(bench, args.rate, args.latency) if args.latency else {}
-            bench.client.close()
+        if args.servers:
+            yield home, tuple(args.servers)
+        else:
+            with running(home, announce=_say) as found:
+                yield home, _both(found)
     finally:
         if args.keep:
             _say(f"kept: {home}")
         else:
             shutil.rmtree(home, ignore_errors=True)
-    report([c for c in chosen if figures[_full(c)]], figures, args.posts, under_way, args.json)
-    return 0
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--posts", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=3, help="the best one counts")
-    parser.add_argument(
-        "--latency", type=int, default=30, help="seconds of the latency's measurement; 0: none"
-    )
-    parser.add_argument("--rate", type=int, default=1_000, help="posts a second meanwhile")
-    parser.add_argument("--only", action="append", help="contestants whose `end: name` contains this")
-    parser.add_argument("--peers", type=Path, default=PEERS, help="Python of the peers' environment")
-    parser.add_argument("--json", type=Path, help="also write the figures here")
-    parser.add_argument("--keep", action="store_true", help="keep the home with its logs")
-    return parser.parse_args()
+def _both(found: Addresses) -> tuple[str, str]:
+    return found.kafka, found.elasticsearch
 
 
-def _full(contestant: Contestant) -> str:
-    return f"{contestant.ends_in}: {contestant.name}"
-
-
-def _fill(bench: Bench, count: int) -> None:
-    found = posts(count)
-    bench.ids, bench.lines = [post["id"] for post in found], lines_of(found)
-    bench.file.write_bytes(b"\n".join(bench.lines) + b"\n")
-    bench.make_topic(bench.input)
-    load(bench.kafka, bench.input, bench.ids, bench.lines)
-
-
-def _run(bench: Bench, chosen: list[Contestant], rounds: int) -> dict[str, list[Figure]]:
-    figures: dict[str, list[Figure]] = defaultdict(list)
+def _contest(bench: Bench, chosen: list[Contestant], rounds: int, figures: dict[str, list[Figure]]) -> None:
+    """Every contestant in every round, so that what else the machine does meets all alike."""
     for number, contestant in product(range(rounds), chosen):
-        try:
-            figure = contestant.run(bench, number)
-        except KeyboardInterrupt:
-            _say("stopped: the table shows what is measured so far")
-            break
-        figures[_full(contestant)].append(figure)
+        figure = contestant.run(bench, number)
+        figures[contestant.full].append(figure)
         _say(
-            f"round {number + 1}: {_full(contestant):<46} {figure.rate:>8,.0f} posts/s"
+            f"round {number + 1}: {contestant.full:<46} {figure.rate:>8,.0f} posts/s"
             f" {figure.cpu:>6.0f} µs of CPU a post"
         )
-    return figures
+
+
+def _parts(bench: Bench, args: argparse.Namespace) -> Iterator[Callable[[], list[Row]]]:
+    """What is held against a goal of its own, not against a peer."""
+    sizes: dict[str, tuple[int, Callable[[int], list[Row]]]] = {
+        "latency": (args.latency, lambda size: latency(bench, args.rate, size)),
+        "aliases": (args.alias_posts, GROWTH["aliases"]),
+        "rules": (1, GROWTH["rules"]),
+        "directory": (args.customers, GROWTH["directory"]),
+        "workers": (args.worker_posts, lambda size: workers(bench, size, min(args.rounds, 2))),
+        "backlog": (args.backlog, lambda size: backlog(bench, size)),
+    }
+    for name, (size, work) in sizes.items():
+        if size and _wanted(args, name):
+            yield lambda name=name, size=size, work=work: _told(name, work(size))
+
+
+def _told(name: str, rows: list[Row]) -> list[Row]:
+    for row in rows:
+        _say(f"{name}: {row.what} {row.got:,.2f} {row.unit} {row.beside}")
+    return rows
 
 
 def _say(line: str) -> None:

@@ -1,42 +1,127 @@
-"""What all contestants share: the servers, the input, and room for outputs of their own."""
+"""What all contestants share: the servers, the input, the customers, and room for outputs of their own."""
 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
+import uuid
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import psutil
+from child import Child
 from elasticsearch import Elasticsearch
 from kafka.admin import KafkaAdminClient
+from ours import CUSTOMERS, OWN_AUTHORS, write_settings
+from posts import lines_of, load, posts
 
 from pipeline.app.brokers import Brokers
 from pipeline.app.daemon import surroundings
-from pipeline.app.topics import admin_client, topics_of
+from pipeline.app.topics import admin_client, ensure_topics, topics_of
 from pipeline.core.event import Event
 from pipeline.core.settings import KafkaSettings
+from pipeline.identity.directory import FOLDER, DirectoryReader
 from sinks.elastic import shipped
+from testkit.books import customers_among, write_rows
+from testkit.installation import Installation
+from testkit.waiting import until
 
 HERE = Path(__file__).resolve().parent
 PARTITIONS = KafkaSettings().partitions
 
 
 class Bench:
-    """``file`` holds the input as JSON Lines, ``input`` is the peers' topic of the same posts."""
+    """``file`` holds the input as JSON Lines, ``input`` is the peers' topic of the same posts. What it began
+    ends with the block."""
 
-    def __init__(self, home: Path, kafka: str, elasticsearch: str, peers: Path, config: Path) -> None:
+    def __init__(self, home: Path, kafka: str, elasticsearch: str, peers: Path) -> None:
         self.home = home
         self.kafka = Brokers(kafka)
         self.elasticsearch = elasticsearch
         self.peers = peers
-        self.config = config
+        self.config = write_settings(home / "settings")
         self.client = Elasticsearch(elasticsearch, request_timeout=60)
-        self.input = "peers.posts"
+        # More than one benchmark may use the same servers.
+        self.prefix = f"bench-{uuid.uuid4().hex[:6]}"
+        self.input = f"{self.prefix}-peers.posts"
         self.file = home / "posts.jsonl"
         self.ids: list[str] = []
         self.lines: list[bytes] = []
         self.events: list[Event] = []
+        self._books: Installation | None = None
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._books is not None:
+            self._books.close()
+        for alias in ("*-posts-*", "*"):
+            self.drop_index(f"{self.prefix}-{alias}")
+        self.client.close()
+
+    def fill(self, count: int) -> None:
+        """Makes the input, for the peers' topic as well."""
+        found = posts(count)
+        self.ids, self.lines = [post["id"] for post in found], lines_of(found)
+        self.file.write_bytes(b"\n".join(self.lines) + b"\n")
+        self.make_topic(self.input)
+        load(self.kafka, self.input, self.ids, self.lines)
+        self._keep_books(found)
+
+    def _keep_books(self, found: list[dict[str, Any]]) -> None:
+        """Imports the customers as everybody does, and has the role `directory` keep the directory of this
+        machine for as long as the benchmark lasts; every installation of the benchmark maps this one."""
+        rows = customers_among(found, CUSTOMERS, OWN_AUTHORS)
+        write_rows(self.home / "customers.jsonl", rows)
+        self._books = self._installation(self.home, "books")
+        self._books.daemon("directory")
+        done = self._books.command("customer", "import", str(self.home / "customers.jsonl"))
+        if done.returncode:
+            raise SystemExit(done.stderr.decode())
+        reader = DirectoryReader(self.home / FOLDER)
+        until(lambda: reader.fresh_at() is not None and reader.customers() == len(rows), 120, "the customers")
+        reader.close()
+
+    def install(
+        self, name: str, ids: Sequence[str] | None = None, lines: Sequence[bytes] | None = None
+    ) -> Installation:
+        """An installation of its own with the benchmark's customers; its posts topic holds these posts, else
+        those of the benchmark."""
+        home = self.home / name
+        home.mkdir()
+        (home / FOLDER).symlink_to(self.home / FOLDER)
+        installation = self._installation(home, name)
+        topics = ensure_topics(self.kafka, installation.settings.kafka)
+        load(
+            self.kafka,
+            topics.posts.name,
+            self.ids if ids is None else ids,
+            self.lines if lines is None else lines,
+        )
+        return installation
+
+    def beside(self, first: Installation, name: str) -> Installation:
+        """Another home of an installation, as on another machine that has the same directory."""
+        home = self.home / name
+        home.mkdir()
+        (home / FOLDER).symlink_to(self.home / FOLDER)
+        return Installation(
+            home,
+            first.prefix,
+            self.kafka.address,
+            self.elasticsearch,
+            GROUNDSWELL_CONFIG=str(self.config),
+        )
+
+    def _installation(self, home: Path, name: str) -> Installation:
+        return Installation(
+            home,
+            f"{self.prefix}-{name}",
+            self.kafka.address,
+            self.elasticsearch,
+            GROUNDSWELL_CONFIG=str(self.config),
+        )
 
     def make_topic(self, name: str) -> None:
         """A topic as ours for events are, for whoever writes to it."""
@@ -67,54 +152,8 @@ class Bench:
         )
 
     def own(self, *command: str) -> Child:
-        """A program of ours with the benchmark's settings, which talks."""
+        """A program of ours with the benchmark's settings and customers, which talks."""
         environ = surroundings(
             os.environ, GROUNDSWELL_CONFIG=str(self.config), GROUNDSWELL_HOME=str(self.home)
         )
         return Child([sys.executable, *command], environ, self.home / "own.log", True)
-
-
-class Child:
-    """A process whose words go to a log; one that talks has pipes for standard input and output."""
-
-    def __init__(self, command: list[str], environ: dict[str, str], log: Path, talks: bool) -> None:
-        self.log = log
-        with log.open("ab") as file:
-            self.process = subprocess.Popen(
-                command,
-                env=environ,
-                stdin=subprocess.PIPE if talks else subprocess.DEVNULL,
-                stdout=subprocess.PIPE if talks else file,
-                stderr=file,
-            )
-
-    def alive(self) -> None:
-        """Raises when it has ended by itself."""
-        if self.process.poll() is not None:
-            last = self.log.read_text(errors="replace").splitlines()[-5:]
-            raise SystemExit(f"{self.process.args} ended by itself: {' / '.join(last)}")
-
-    def stop(self) -> None:
-        """Ends it, gently if it lets us."""
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
-
-
-def cpu_seconds(pid: int | None) -> float:
-    """What a process and its children have used so far."""
-    if pid is None:
-        return 0.0
-    try:
-        parent = psutil.Process(pid)
-        times = [process.cpu_times() for process in (parent, *parent.children(recursive=True))]
-    except psutil.NoSuchProcess:
-        return 0.0
-    return float(sum(time.user + time.system for time in times))

@@ -20,15 +20,17 @@ from pipeline.core.configuration import read_settings
 from pipeline.core.event import Event
 from pipeline.core.post import Post, decode_post
 from pipeline.core.process import Chain
+from pipeline.embedded.home import home
 
 
 def main() -> None:
     """Once for each line of standard input."""
     settings = read_settings(Path(os.environ["GROUNDSWELL_CONFIG"]), os.environ)
-    chain, batch = build_chain(settings), settings.engine.batch_posts
+    chain, batch = build_chain(settings, home()), settings.engine.batch_posts
     posts = [decode_post(line) for line in Path(sys.argv[1]).read_bytes().splitlines()]
     if "--language" in sys.argv:
-        posts = [_told(event) for event in _events(chain, posts, batch)]
+        # Another chain: the one that is timed meets all words for the first time, as without the language.
+        posts = [_told(event) for event in _events(build_chain(settings, home()), posts, batch)]
     garbage.settle()  # as the command and the worker do
     print("ready", flush=True)
     for _ in sys.stdin:

@@ -13,20 +13,19 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from bench import Bench, Child, cpu_seconds
+from bench import Bench
+from child import Child, cpu_seconds
 from msgspec import Struct
 from outputs import Ends, Watch, WrongOutput, check_index, first_append, indexed, searchable, topic_span
-from posts import load
 
 from pipeline.app.registry import build_chain
-from pipeline.app.topics import ensure_topics, topics_of
+from pipeline.app.topics import topics_of
 from pipeline.core.configuration import read_settings
 from pipeline.core.event import Event
 from pipeline.core.post import decode_post
 from pipeline.core.settings import ElasticsearchSettings
 from sinks._bulk import Write
 from sinks.elastic import client_for, prepare, request
-from testkit.installation import Installation
 
 
 class Figure(Struct, frozen=True):
@@ -49,6 +48,16 @@ class Contestant(Struct, frozen=True):
     ends_in: str
     ours: bool
     run: Callable[[Bench, int], Figure]
+
+    @property
+    def full(self) -> str:
+        """Its name among all."""
+        return f"{self.ends_in}: {self.name}"
+
+    @property
+    def is_peer_program(self) -> bool:
+        """Whether it needs the peers' environment."""
+        return not self.ours and self.run is not _ready_made
 
 
 def _in_memory(start: Callable[[Bench], Child], bench: Bench, _: int) -> Figure:
@@ -96,7 +105,7 @@ def _command(bench: Bench, _: int) -> Figure:
 
 
 def _peer_to_topic(program: str, arguments: tuple[str, ...], bench: Bench, number: int) -> Figure:
-    topic = f"{program.removesuffix('.py').replace('_', '-')}-{number}"
+    topic = f"{bench.prefix}-{program.removesuffix('.py').replace('_', '-')}-{number}"
     bench.make_topic(topic)
     ends = Ends(bench.kafka, topic)
     child = bench.peer(
@@ -118,7 +127,7 @@ def _peer_to_topic(program: str, arguments: tuple[str, ...], bench: Bench, numbe
 
 
 def _peer_to_index(program: str, arguments: tuple[str, ...], bench: Bench, number: int) -> Figure:
-    index = f"{program.removesuffix('.py').replace('_', '-')}-{number}"
+    index = f"{bench.prefix}-{program.removesuffix('.py').replace('_', '-')}-{number}"
     bench.make_index(index)
     child = bench.peer(
         program,
@@ -145,20 +154,8 @@ def _peer_to_index(program: str, arguments: tuple[str, ...], bench: Bench, numbe
     )
 
 
-def _installed(bench: Bench, name: str) -> Installation:
-    """An installation of its own, its posts topic filled."""
-    home = bench.home / name
-    home.mkdir()
-    installation = Installation(
-        home, name, bench.kafka.address, bench.elasticsearch, GROUNDSWELL_CONFIG=str(bench.config)
-    )
-    topics = ensure_topics(bench.kafka, installation.settings.kafka)
-    load(bench.kafka, topics.posts.name, bench.ids, bench.lines)
-    return installation
-
-
 def _enrich(bench: Bench, number: int) -> Figure:
-    installation = _installed(bench, f"enrich-{number}")
+    installation = bench.install(f"enrich-{number}")
     events = topics_of(installation.settings.kafka).events.name
     ends = Ends(bench.kafka, events)
     daemon = installation.daemon("enrich")
@@ -173,10 +170,9 @@ def _enrich(bench: Bench, number: int) -> Figure:
 
 
 def _enrich_and_index(bench: Bench, number: int) -> Figure:
-    name = f"index-{number}"
-    installation = _installed(bench, name)
+    installation = bench.install(f"index-{number}")
     events = topics_of(installation.settings.kafka).events.name
-    pattern = f"{name}-posts-*"
+    pattern = f"{installation.prefix}-posts-*"
     ends = Ends(bench.kafka, events)
     daemon = installation.daemon("enrich", "index")
     try:
@@ -196,7 +192,7 @@ def _enrich_and_index(bench: Bench, number: int) -> Figure:
 
 def _ready_made(bench: Bench, number: int) -> Figure:
     """What Elasticsearch takes of our own documents as ready bodies, from two threads."""
-    name = f"ready-{number}"
+    name = f"{bench.prefix}-ready-{number}"
     settings = ElasticsearchSettings(prefix=name)
     client = client_for(settings, bench.elasticsearch)
     prepare(client, settings)
@@ -216,7 +212,7 @@ def _ready_made(bench: Bench, number: int) -> Figure:
 
 
 def _events(bench: Bench) -> list[Event]:
-    chain, now = build_chain(read_settings(bench.config, {})), datetime.now(UTC)
+    chain, now = build_chain(read_settings(bench.config, {}), bench.home), datetime.now(UTC)
     posts = [decode_post(line) for line in bench.lines]
     outcomes = chain.process(posts, [now] * len(posts), prefix="ready", now=now)
     return [outcome for outcome in outcomes if isinstance(outcome, Event)]
@@ -239,16 +235,15 @@ WORKER = ("worker", "-l", "warn")
 
 CONTESTANTS = (
     Contestant("vaderSentiment alone", "memory", False, partial(_in_memory, _vader)),
-    Contestant("our whole chain", "memory", True, partial(_in_memory, _chain())),
-    Contestant("our whole chain, language given", "memory", True, partial(_in_memory, _chain("--language"))),
+    Contestant("whole chain", "memory", True, partial(_in_memory, _chain())),
+    Contestant("whole chain, language given", "memory", True, partial(_in_memory, _chain("--language"))),
     Contestant("groundswell enrich FILE", "memory", True, _command),
-    Contestant("plain Faust, VADER only", "topic", False, partial(_peer_to_topic, "faust_topic.py", WORKER)),
-    Contestant("Quix Streams, VADER only", "topic", False, partial(_peer_to_topic, "quix_topic.py", ())),
-    Contestant("our enrich worker, whole chain", "topic", True, _enrich),
-    Contestant(
-        "plain Faust, VADER only", "index", False, partial(_peer_to_index, "faust_elastic.py", WORKER)
-    ),
-    Contestant("loop by hand, VADER only", "index", False, partial(_peer_to_index, "loop_elastic.py", ())),
-    Contestant("Elasticsearch, bodies ready-made", "index", False, _ready_made),
-    Contestant("our enrich and index, whole chain", "index", True, _enrich_and_index),
+    Contestant("plain Faust", "topic", False, partial(_peer_to_topic, "faust_topic.py", WORKER)),
+    Contestant("Quix Streams", "topic", False, partial(_peer_to_topic, "quix_topic.py", ())),
+    Contestant("enrich worker, whole chain", "topic", True, _enrich),
+    Contestant("plain Faust", "index", False, partial(_peer_to_index, "faust_elastic.py", WORKER)),
+    Contestant("loop by hand", "index", False, partial(_peer_to_index, "loop_elastic.py", ())),
+    Contestant("ready-made bodies", "index", False, _ready_made),
+    Contestant("enrich and index, whole chain", "index", True, _enrich_and_index),
 )
+"""The peers, those not ours, do nothing but VADER; see benchmarks/peers."""

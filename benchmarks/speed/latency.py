@@ -1,4 +1,5 @@
-"""How long a post is under way at an even rate: into the events topic, and until a search finds it.
+"""How long a post is under way at an even rate: into its queue's topic, into the events topic, and until a
+search finds it.
 
 Counted from the broker's own time of appending to the posts topic. A search for all that is outstanding
 tells what can be found; it is asked some ten times a second, so its figures are late by up to that.
@@ -12,13 +13,15 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from bench import Bench
 from elasticsearch import ApiError
+from kafka.admin import KafkaAdminClient
 from outputs import WrongOutput
+from posts import lines_of, varied
+from rows import Row
 
 from pipeline.app.brokers import Brokers
 from pipeline.app.log_reader import read_topic
 from pipeline.app.producer import Producer, Record
-from pipeline.app.topics import ensure_topics, topics_of
-from testkit.installation import Installation
+from pipeline.app.topics import admin_client, topics_of
 from testkit.waiting import until
 
 TICK = 0.01
@@ -27,38 +30,68 @@ WARM = 2_000
 """Posts that are sent before, so that indices, caches and the JIT are warm."""
 
 
-def latency(bench: Bench, rate: int, seconds: int) -> dict[str, dict[str, float]]:
-    """Milliseconds at p50, p99 and p100 by where a post comes to. Raises WrongOutput when one is lost."""
-    home = bench.home / "latency"
-    home.mkdir()
-    installation = Installation(
-        home, "latency", bench.kafka.address, bench.elasticsearch, GROUNDSWELL_CONFIG=str(bench.config)
-    )
-    topics = ensure_topics(bench.kafka, installation.settings.kafka)
-    daemon = installation.daemon("enrich", "index")
-    records = [
-        Record(topics.posts.name, id.encode(), line) for id, line in zip(bench.ids, bench.lines, strict=True)
+GOALS = {"queue topic": 150, "searchable": 1800}
+"""Milliseconds at p99."""
+
+
+def latency(bench: Bench, rate: int, seconds: int) -> list[Row]:
+    """p50, p99 and p100 by where a post comes to. Raises WrongOutput when one is lost."""
+    return [
+        Row(
+            area="latency",
+            what=f"{place} {share}",
+            beside="the posts topic",
+            got=value,
+            unit="ms",
+            goal=GOALS.get(place) if share == "p99" else None,
+            at_most=True,
+        )
+        for place, shares in _measured(bench, rate, seconds).items()
+        for share, value in shares.items()
     ]
-    warm, timed = records[:WARM], records[WARM : WARM + rate * seconds]
+
+
+def _measured(bench: Bench, rate: int, seconds: int) -> dict[str, dict[str, float]]:
+    installation = bench.install("latency", (), ())
+    topics = topics_of(installation.settings.kafka)
+    daemon = installation.daemon("enrich", "index")
+    found = varied(WARM + rate * seconds)
+    records = [
+        Record(topics.posts.name, post["id"].encode(), line)
+        for post, line in zip(found, lines_of(found), strict=True)
+    ]
+    warm, timed = records[:WARM], records[WARM:]
     producer = Producer(bench.kafka, client_id="benchmark")
     try:
         producer.deliver(warm)
         installation.settle(daemon)
-        finder = _Finder(bench, "latency-posts-*", len(timed))
+        finder = _Finder(bench, f"{installation.prefix}-posts-*", len(timed))
         _send(producer, timed, rate, finder)
         until(finder.ended.is_set, 120, "every post is found")
     finally:
         producer.close()
         installation.close()
     sent = _appended(bench.kafka, topics.posts.name)
-    events = _appended(bench.kafka, topics_of(installation.settings.kafka).events.name)
     ids = [record.key.decode() for record in timed]
     if len(finder.found) < len(ids):
         raise WrongOutput(f"a search found {len(finder.found)} of {len(ids)} posts")
+    events = _appended(bench.kafka, topics.events.name)
+    noticed: dict[str, float] = {}
+    for queue in _queues(bench.kafka, topics.queue.name):
+        noticed |= _appended(bench.kafka, queue)
     return {
+        "queue topic": _percentiles([noticed[id] - sent[id] for id in ids if id in noticed]),
         "events topic": _percentiles([events[id] - sent[id] for id in ids]),
         "searchable": _percentiles([finder.found[id] - sent[id] for id in ids]),
     }
+
+
+def _queues(kafka: Brokers, beginning: str) -> list[str]:
+    """The topics of all queues."""
+    admin: KafkaAdminClient = admin_client(kafka)
+    found = [name for name in admin.list_topics() if name.startswith(f"{beginning}.")]
+    admin.close()
+    return found
 
 
 def _send(producer: Producer, records: Sequence[Record], rate: int, finder: _Finder) -> None:
@@ -115,6 +148,8 @@ class _Finder:
 
 def _percentiles(seconds: list[float]) -> dict[str, float]:
     ranked = sorted(seconds)
+    if not ranked:
+        raise WrongOutput("no post came to any queue")
     return {
         f"p{share}": round(ranked[min(len(ranked) * share // 100, len(ranked) - 1)] * 1000)
         for share in (50, 99, 100)

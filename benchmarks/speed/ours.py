@@ -1,30 +1,43 @@
-"""Groundswell as it is measured: the shipped settings, 1,000 aliases, 50 rules, a home of its own.
+"""Groundswell as it is measured: the shipped settings and steps, 1,000 aliases, 50 rules, 5,000 customers.
 
-Brands and rules are those of `benchmarks/airlines`, filled up with made ones that no post meets, as
-most of a real team's rules are not met by most posts.
+Brands and rules are those of `benchmarks/airlines`, or the shipped ones where the posts are the demo's,
+filled up with made ones that no post meets, as most of a real team's rules are not met by most posts.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
+
+import configs
+from testkit.shared import shared_folder
 
 ALIASES = 1_000
 RULES = 50
-STEPS = ("language", "sentiment", "entities", "complaint", "route")
+CUSTOMERS = 5_000
+OWN_AUTHORS = frozenset(("twcs:AmericanAir",))
+"""Ours by the brands file, so no customers."""
 AIRLINES = Path(__file__).resolve().parent.parent / "airlines"
+SHIPPED = Path(configs.__path__[0])
+FILES = AIRLINES if shared_folder(Path(__file__)) else SHIPPED
+"""What the posts speak of."""
 
 
-def write_settings(folder: Path, aliases: int = ALIASES, rules: int = RULES) -> Path:
-    """The settings file, with its brands and rules beside it."""
+def write_settings(
+    folder: Path, aliases: int = ALIASES, rules: int = RULES, names: Iterable[str] | None = None
+) -> Path:
+    """The settings file, with its brands and rules beside it. The made aliases are ``names``, else some that
+    nobody says."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "brands.toml").write_text(_brands(aliases), encoding="utf-8")
+    (folder / "brands.toml").write_text(_brands(aliases, names or unsaid()), encoding="utf-8")
     (folder / "routing.toml").write_text(_routing(rules), encoding="utf-8")
     path = folder / "groundswell.toml"
-    steps = ", ".join(f'"{step}"' for step in STEPS)
     path.write_text(
-        f"[enrich]\nsteps = [{steps}]\n"
+        '[enrichers.direction]\nfile = "brands.toml"\n'
         '[enrichers.entities]\nfile = "brands.toml"\n'
         '[enrichers.route]\nfile = "routing.toml"\n',
         encoding="utf-8",
@@ -32,36 +45,41 @@ def write_settings(folder: Path, aliases: int = ALIASES, rules: int = RULES) -> 
     return path
 
 
-def _brands(aliases: int) -> str:
-    text = (AIRLINES / "brands.toml").read_text(encoding="utf-8")
+def unsaid() -> Iterable[str]:
+    """Names of words that no post holds, each of other words, without end."""
+    number = 0
+    while True:
+        yield f"Quorvex{number} Plimwood{number}"
+        number += 1
+
+
+def _brands(aliases: int, names: Iterable[str]) -> str:
+    text = (FILES / "brands.toml").read_text(encoding="utf-8")
     entities = tomllib.loads(text)["entities"]
     there = sum(
         len(e.get("aliases", ())) + sum(len(g["aliases"]) for g in e.get("guarded", ())) for e in entities
     )
+    wanted = list(islice(names, max(aliases - there, 0)))
     made = [
-        f'[[entities]]\nid = "product:made-{n}"\nname = "Quorvex {n}"\nkind = "product"\n'
-        f'aliases = ["Quorvex {n}", "quorvex{n} plus"]\n'
-        for n in range(max(aliases - there, 0) // 2)
+        f'[[entities]]\nid = "product:made-{at}"\nname = "{wanted[at]}"\nkind = "product"\n'
+        f"aliases = {json.dumps(wanted[at : at + 5])}\n"
+        for at in range(0, len(wanted), 5)
     ]
     # Own accounts stand at the end of the file: entities may follow them.
     return "\n".join([text, *made])
 
 
 def _routing(rules: int) -> str:
-    text = (AIRLINES / "routing.toml").read_text(encoding="utf-8")
-    if "customer" not in STEPS:
-        # Rules that ask who the customer is need a step that says so.
-        head, *blocks = re.split(r"(?m)^(?=\[\[rules\]\])", text)
-        text = "".join([head, *(block for block in blocks if "customer." not in block)])
-    there = text.count("[[rules]]")
+    text = (FILES / "routing.toml").read_text(encoding="utf-8")
+    there, queue = text.count("[[rules]]"), next(iter(tomllib.loads(text)["queues"]))
     shapes = (
         'source = "x" and text contains "wort{n}" and complaint.probability >= 0.6',
-        'entities.id = "product:made-{n}" and sentiment.compound < -0.3',
+        'entities.id = "product:made-{five}" and sentiment.compound < -0.3',
         'text contains any of ("phrase{n} one", "other{n} words", "third{n}")',
         'complaint.category = "account" and complaint.urgency >= 0.8 and text contains "code{n}"',
     )
     made = [
-        f'[[rules]]\nid = "made-{n}"\nqueue = "care"\nwhen = \'{shapes[n % 4].format(n=n)}\'\n'
+        f'[[rules]]\nid = "made-{n}"\nqueue = "{queue}"\nwhen = \'{shapes[n % 4].format(n=n, five=n * 5)}\'\n'
         for n in range(max(rules - there, 0))
     ]
     # Before the others: the first rule that holds ends the search, and these never hold.

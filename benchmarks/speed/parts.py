@@ -16,17 +16,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ours import write_settings
+from ours import CUSTOMERS, OWN_AUTHORS, write_settings
 from posts import lines_of, posts
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from pipeline.app import garbage
 from pipeline.app.registry import build_chain
 from pipeline.core.configuration import read_settings
+from pipeline.core.customer import Account, Customer
 from pipeline.core.event import encode_event
 from pipeline.core.post import decode_post
 from pipeline.core.process import Chain
 from pipeline.core.reading import Columns, Vocabulary, reading_of
+from pipeline.identity.directory import FOLDER, Change, DirectoryWriter
+from testkit.books import customers_among
 
 
 class Clock:
@@ -50,16 +53,43 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=40)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        chain = build_chain(read_settings(write_settings(Path(folder)), {}))
-    lines, clock, vocabulary = lines_of(posts(args.posts)), Clock(), chain.vocabulary
+        _measure(Path(folder), args.posts, args.rounds)
+
+
+def _measure(home: Path, count: int, rounds: int) -> None:
+    settings = read_settings(write_settings(home), {})
+    found = posts(count)
+    chain = build_chain(settings, _with_customers(home, found))
+    lines, clock, vocabulary = lines_of(found), Clock(), chain.vocabulary
     scores = SentimentIntensityAnalyzer().polarity_scores
     garbage.settle()
-    for _ in range(args.rounds):
+    for _ in range(rounds):
         texts = _round(clock, chain, lines, vocabulary)
         clock.time("vaderSentiment alone", lambda texts=texts: [scores(text) for text in texts])
     alone = clock.least["vaderSentiment alone"]
     for part, seconds in clock.least.items():
         print(f"{part:24}{seconds / len(lines) * 1e6:8.2f} µs{alone / seconds:8.2f} ×")
+
+
+def _with_customers(home: Path, found: list[dict[str, Any]]) -> Path:
+    """The home with the directory of the benchmark's customers, as the role `directory` would build it."""
+    writer = DirectoryWriter(home / FOLDER)
+    rows = customers_among(found, CUSTOMERS, OWN_AUTHORS)
+    customers = [
+        Customer(
+            id=row["customer_id"],
+            emails=(row["email"],),
+            phones=(row["phone"],),
+            accounts=tuple(Account(**account) for account in row["accounts"]),
+            segment=row["segment"],
+            value=float(row["value"]),
+        )
+        for row in rows
+    ]
+    writer.apply([Change(0, number, one.id, one) for number, one in enumerate(customers)])
+    writer.note_fresh(datetime.now(UTC))
+    writer.close()
+    return home
 
 
 def _round(clock: Clock, chain: Chain, lines: list[bytes], vocabulary: Vocabulary) -> list[str]:

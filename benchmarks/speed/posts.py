@@ -28,6 +28,19 @@ def posts(count: int) -> list[dict[str, Any]]:
     return [{**p, "id": f"{p['id']}.{n}" if n else p["id"]} for n in range(rounds) for p in found][:count]
 
 
+def varied(count: int) -> list[dict[str, Any]]:
+    """So many posts, each with a word of its own, and each copy by another author: what remembers words and
+    authors would else look better than it is."""
+    found = posts(count)
+    distinct = len({post["id"].rpartition(".")[0] or post["id"] for post in found})
+    for at, post in enumerate(found):
+        author = dict(post["author"])
+        if copy := at // distinct:
+            author |= {key: f"{author[key]}_{copy}" for key in ("id", "handle") if key in author}
+        found[at] = {**post, "author": author, "text": f"{post['text']} w{at:x}"}
+    return found
+
+
 def lines_of(found: list[dict[str, Any]]) -> list[bytes]:
     """Each post as JSON."""
     return [msgspec.json.encode(post) for post in found]

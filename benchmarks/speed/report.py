@@ -1,86 +1,88 @@
-"""The figures as one table of ratios, and as JSON."""
+"""The one table of ratios with their goals, what stands behind it, and the same as JSON."""
 
 from __future__ import annotations
 
 import json
-import os
-import platform
 from pathlib import Path
 from typing import Any
 
+import machine as machines
 from contestants import Contestant, Figure
+from msgspec import Struct
+from msgspec.structs import asdict
+from rows import Best, Row
+
+ROUGH = "a short run: figures of a few seconds, good only to see that all of it works"
 
 
-def report(
-    chosen: list[Contestant],
-    figures: dict[str, list[Figure]],
-    posts: int,
-    latency: dict[str, dict[str, float]],
-    path: Path | None,
-) -> None:
-    """Prints the best run of each, beside each peer that ends in the same place."""
-    rows = [_row(contestant, figures[f"{contestant.ends_in}: {contestant.name}"]) for contestant in chosen]
-    for row in rows:
-        if row["ours"]:
-            peers = [peer for peer in rows if not peer["ours"] and peer["ends_in"] == row["ends_in"]]
-            row["ratios"] = {peer["name"]: round(row["rate"] / peer["rate"], 2) for peer in peers}
-            row["cpu_ratios"] = {peer["name"]: round(peer["cpu"] / row["cpu"], 2) for peer in peers}
-    machine = describe()
-    print(f"{posts:,} posts; best of {len(rows[0]['rates'])}; {machine['text']}")
-    print(f"{'ends in':<8} {'contestant':<34} {'posts/s':>8} {'CPU µs':>7}")
-    for row in rows:
-        print(f"{row['ends_in']:<8} {row['name']:<34} {row['rate']:>8,} {row['cpu']:>7.0f}")
-    print("ours against each peer: × posts a second (× posts a second of CPU, the servers' not counted)")
-    for row in rows:
-        for peer, ratio in row["ratios"].items():
-            cpu = row["cpu_ratios"][peer]
-            print(f"{row['ends_in']:<8} {row['name']:<34} {ratio:>6.2f} ({cpu:.2f})  {peer}")
-    for place, shares in latency.items():
-        told = ", ".join(f"{name} {value:.0f} ms" for name, value in shares.items())
-        print(f"latency  {place:<34} {told}")
-    if path is not None:
-        path.write_text(
-            json.dumps({"posts": posts, "machine": machine, "rows": rows, "latency": latency}, indent=1)
-            + "\n"
-        )
+class Measured(Struct, frozen=True):
+    """All of a run. ``settings`` are the sizes that were asked for."""
+
+    rows: list[Row]
+    figures: dict[str, list[Figure]]
+    chosen: list[Contestant]
+    machine: dict[str, Any]
+    settings: dict[str, Any]
 
 
-def _row(contestant: Contestant, runs: list[Figure]) -> dict[str, Any]:
-    best = max(runs, key=lambda run: run.rate)
-    return {
-        "ends_in": contestant.ends_in,
-        "name": contestant.name,
-        "ours": contestant.ours,
-        "rate": round(best.rate),
-        "cpu": round(min(run.cpu for run in runs), 1),
-        "rates": [round(run.rate) for run in runs],
-        "ratios": {},
-        "cpu_ratios": {},
+def report(found: Measured, path: Path) -> None:
+    """Prints it, and writes the JSON."""
+    print()
+    parts = (table(found.rows), contestants(found.figures, found.chosen), machines.told(found.machine))
+    for part in parts:
+        print("\n".join(part), end="\n\n" if part else "")
+    if found.settings["quick"]:
+        print(ROUGH)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(as_json(found), encoding="utf-8")
+    print(f"also in {path}")
+
+
+def table(rows: list[Row]) -> list[str]:
+    """One line a row, of at most 100 characters."""
+    lines = [f"{'':<55}{'beside':<18}{'got':>7}{'goal':>7}  by CPU"]
+    lines += [_line(row) for row in rows]
+    missed = sum(row.met is False for row in rows)
+    lines.append(f"{sum(row.met is True for row in rows)} goals met, {missed} missed")
+    return lines
+
+
+def _line(row: Row) -> str:
+    goal = "" if row.goal is None else f"{'≤' if row.at_most else '≥'}{_figure(row.goal, row.unit)}"
+    met = {True: "met", False: "MISSED", None: ""}[row.met]
+    what = row.what if row.unit == "×" else f"{row.what}, {row.unit}"
+    cpu = "" if row.cpu is None else f"{row.cpu:.2f}"
+    beside = row.beside.removesuffix(" alone")
+    line = f"{row.area:<10}{what:<45}{beside:<18}{_figure(row.got, row.unit):>7}{goal:>7}"
+    return f"{line}  {cpu:<5}{met}".rstrip()
+
+
+def _figure(value: float, unit: str) -> str:
+    return f"{value:.2f}" if unit == "×" else f"{value:,.0f}"
+
+
+def contestants(figures: dict[str, list[Figure]], chosen: list[Contestant]) -> list[str]:
+    """The figures behind the ratios."""
+    lines = [f"{'ends in':<10}{'contestant':<34}{'posts/s':>9}{'CPU, µs a post':>16}   all runs, posts/s"]
+    for contestant in chosen:
+        if runs := figures.get(contestant.full):
+            best = Best(contestant, runs)
+            every = " ".join(f"{run.rate:,.0f}" for run in runs)
+            lines.append(
+                f"{contestant.ends_in:<10}{contestant.name:<34}{best.rate:>9,.0f}{best.cpu:>16.0f}   {every}"
+            )
+    return lines if len(lines) > 1 else []
+
+
+def as_json(found: Measured) -> str:
+    """Everything, the runs one by one too."""
+    told = {
+        "machine": found.machine,
+        "settings": found.settings,
+        "rows": [{**asdict(row), "got": round(row.got, 3), "met": row.met} for row in found.rows],
+        "runs": {
+            name: [{"posts_per_second": round(run.rate), "cpu_us": round(run.cpu, 1)} for run in runs]
+            for name, runs in found.figures.items()
+        },
     }
-
-
-def describe() -> dict[str, Any]:
-    """The machine, in a few words."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**30
-    found = {
-        "cores": os.cpu_count(),
-        "memory_gib": memory,
-        "processor": _processor(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "load_1m": round(os.getloadavg()[0], 1),
-    }
-    found["text"] = (
-        f"{found['cores']} cores ({found['processor']}) for servers and contestants, {memory} GiB,"
-        f" Python {found['python']}"
-    )
-    return found
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
+    return json.dumps(told, indent=1, ensure_ascii=False) + "\n"
