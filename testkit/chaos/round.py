@@ -1,0 +1,191 @@
+"""One round: an installation of its own, a stream, faults by a seed while it flows, and the verdict."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from msgspec import Struct
+
+from pipeline.app.daemon import unfinished
+from pipeline.app.topics import ensure_topics
+from pipeline.core.errors import RetryableError
+from pipeline.embedded.servers import Addresses
+from testkit.chaos import stream, verdict
+from testkit.chaos.crew import PLAIN, Crew
+from testkit.chaos.faults import FAULTS, Scene
+from testkit.chaos.trouble import Sky
+from testkit.chaos.verdict import Fault
+from testkit.elastic_proxy import Proxy
+from testkit.installation import Installation
+from testkit.waiting import until
+
+ROLES = ("directory", "enrich", "index", "collect")
+NONSENSE = 20
+"""Records that are no posts, sent past the collector."""
+CHUNK_SECONDS = 0.15
+
+
+class Plan(Struct, frozen=True):
+    """All that a round is made of; the same seed, posts and names give the same stream and faults."""
+
+    seed: int
+    posts: int
+    faults: tuple[str, ...]
+    settings: dict[str, str]
+
+
+def plan(seed: int, posts: int, faults: int, names: Sequence[str] = tuple(FAULTS)) -> Plan:
+    """The round of a seed, with so many faults out of those named; each comes once before one comes twice."""
+    chance = random.Random(seed)
+    deck = [name for _ in range(faults // len(names) + 1) for name in chance.sample(names, len(names))]
+    settings = {
+        "ENGINE_BATCH_POSTS": chance.choice(("100", "400", "1000")),
+        "ENGINE_IN_FLIGHT_BATCHES": chance.choice(("1", "4")),
+        "ENGINE_COMMIT_SECONDS": chance.choice(("0.1", "0.5", "2")),
+    }
+    return Plan(seed, posts, tuple(deck[:faults]), settings)
+
+
+class Ground(Struct, frozen=True):
+    """The embedded servers that rounds are played on, and the home from which they can be killed."""
+
+    addresses: Addresses
+    home: Path
+
+
+class Outcome(Struct, frozen=True):
+    """What a round came to: what is wrong, the ends of processes that nobody ordered, and its seconds."""
+
+    faults: list[Fault]
+    ends: list[str]
+    seconds: float
+
+
+def play(
+    plan: Plan, ground: Ground, folder: Path, program: Sequence[str] = PLAIN, limit: float = 300.0
+) -> Outcome:
+    """Plays a round in a folder of its own; ``limit`` are the seconds in which all must have settled."""
+    lines, truth = stream.stream(plan.seed, plan.posts)
+    sky = Sky(Proxy(ground.addresses.elasticsearch, keep=False), random.Random(plan.seed))
+    try:
+        with _installation(plan, ground.addresses.kafka, sky.proxy.url, folder) as installation:
+            crew = Crew(installation.home, installation.environ, program)
+            scene = Scene(installation, crew, sky, ground.home)
+            began = time.monotonic()
+            try:
+                truth.invalid += _send_nonsense(plan, installation)
+                found = _storm(plan, scene, folder / "feed.jsonl", b"\n".join(lines) + b"\n", limit)
+                found = found or verdict.faults_of(installation, truth)
+            finally:
+                crew.close()
+            if not found:
+                _forget(installation)
+            return Outcome(found, crew.ends, time.monotonic() - began)
+    finally:
+        sky.proxy.close()
+
+
+@contextmanager
+def _installation(plan: Plan, kafka: str, elasticsearch: str, folder: Path) -> Iterator[Installation]:
+    feed = folder / "feed.jsonl"
+    feed.touch()
+    (folder / "routing.toml").write_text(stream.RULES)
+    file = folder / "groundswell.toml"
+    file.write_text(f'[connectors.feed]\nkind = "jsonl"\npath = "{feed}"\nfollow = true\nbatch = 500\n')
+    settings = {
+        "CONFIG": str(file),
+        "ENRICHERS_ROUTE_FILE": str(folder / "routing.toml"),
+        "ELASTICSEARCH_TIMEOUT_SECONDS": "5",
+        "DIRECTORY_SETTLE_SECONDS": "10",
+        **plan.settings,
+    }
+    named = {f"GROUNDSWELL_{name}": value for name, value in settings.items()}
+    # No two rounds share a name, not even those of one seed.
+    prefix = f"chaos{plan.seed}-{time.time_ns() % 10**9}"
+    installation = Installation(folder / "home", prefix, kafka, elasticsearch, **named)
+    try:
+        yield installation
+    finally:
+        installation.close()
+
+
+def _storm(plan: Plan, scene: Scene, feed: Path, content: bytes, limit: float) -> list[Fault]:
+    """The stream and the faults, to the point where everything has settled; what hinders that."""
+    size = len(content) // (len(plan.faults) + 1) + 1
+    parts = [content[start : start + size] for start in range(0, len(content), size)]
+    for role in ROLES:
+        scene.crew.start(role)
+    _append(feed, parts[0], 0)
+    for number, (name, part) in enumerate(zip(plan.faults, parts[1:], strict=True)):
+        feeder = threading.Thread(target=_append, args=(feed, part, CHUNK_SECONDS))
+        feeder.start()
+        try:
+            FAULTS[name](scene, random.Random(f"{plan.seed} {number} {name}"))
+        finally:
+            feeder.join()
+    scene.sky.settle()
+    try:
+        until(lambda: _settled(scene.installation, len(content)), limit, "everything settles")
+    except AssertionError as error:
+        return [Fault("everything settles", "-", f"{error}; {_progress(scene.installation)}")]
+    return []
+
+
+def _append(feed: Path, part: bytes, rest: float) -> None:
+    """In twenty pieces that end wherever it falls, mostly within a line."""
+    size = len(part) // 20 + 1
+    for start in range(0, len(part), size):
+        with feed.open("ab") as out:
+            out.write(part[start : start + size])
+        time.sleep(rest)
+
+
+def _settled(installation: Installation, size: int) -> bool:
+    with suppress(RetryableError, OSError, ValueError):
+        cursor = json.loads((installation.home / "cursors" / "feed.json").read_bytes())
+        return cursor["offset"] == size and unfinished(installation.settings, installation.kafka) == 0
+    return False
+
+
+def _progress(installation: Installation) -> str:
+    try:
+        cursor = (installation.home / "cursors" / "feed.json").read_text()
+        return f"cursor {cursor}, {unfinished(installation.settings, installation.kafka)} records left"
+    except (RetryableError, OSError) as error:
+        return str(error)
+
+
+def _send_nonsense(plan: Plan, installation: Installation) -> list[bytes]:
+    topics = ensure_topics(installation.kafka, installation.settings.kafka)
+    records = stream.nonsense(plan.seed, NONSENSE)
+    producer = Producer({"bootstrap.servers": installation.settings.kafka.bootstrap})
+    for number, record in enumerate(records):
+        producer.produce(topics.posts.name, record, b"key-%d" % number)
+    assert producer.flush(30) == 0
+    return records
+
+
+def _forget(installation: Installation) -> None:
+    """Takes away what a green round left on the servers; failing that, it stays, for no harm."""
+    client, prefix = installation.client, installation.prefix
+    for name in client.indices.get(index=f"{prefix}-*"):
+        client.indices.delete(index=name)
+    client.options(ignore_status=404).indices.delete_index_template(name=f"{prefix}-*")
+    admin = AdminClient({"bootstrap.servers": installation.settings.kafka.bootstrap})
+    ours = [name for name in admin.list_topics(timeout=30).topics if name.startswith(f"{prefix}.")]
+    for done in admin.delete_topics(ours).values():
+        done.result(30)
+
+
+def program_of(mutant: str | None) -> Sequence[str]:
+    """What runs `groundswell` with this fault planted, or without any."""
+    return PLAIN if mutant is None else (sys.executable, "-m", "testkit.chaos.mutant", mutant)
