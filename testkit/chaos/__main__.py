@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import random
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -42,6 +43,8 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """0 when every round was green; with a mutant, when a round was red."""
     args = arguments()
+    # Whoever ends the suite ends the servers that it started, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     names = [name for name in args.only or FAULTS if name not in args.without]
     folder = Path(tempfile.mkdtemp(prefix="groundswell-chaos-"))
     # A folder that the servers' own account may enter, which it may not with those below another's.
@@ -70,11 +73,12 @@ def one(chosen: Plan, ground: Ground, folder: Path, args: argparse.Namespace) ->
     outcome = play(chosen, ground, home, program_of(args.mutant), args.limit)
     for end in outcome.ends:
         say(f"  {end}")
+    seconds = ", ".join(f"{part} {taken:.0f} s" for part, taken in outcome.seconds.items())
     if not outcome.faults:
-        say(f"  green, {outcome.seconds:.0f} s")
+        say(f"  green: {seconds}")
         shutil.rmtree(home, ignore_errors=True)
         return outcome
-    say(f"  RED, {outcome.seconds:.0f} s; logs are in {home}\n{summary(outcome.faults)}")
+    say(f"  RED: {seconds}; logs are in {home}\n{summary(outcome.faults)}")
     say(f"  once more: make chaos SEED={chosen.seed} ROUNDS=1 POSTS={chosen.posts}")
     return outcome
 

@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
-from confluent_kafka.admin import AdminClient
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
 from msgspec import Struct
 
+from pipeline.app.topics import admin_client
 from pipeline.embedded import servers
 from pipeline.embedded.start import Name
 from testkit.chaos.crew import Crew, Member
@@ -50,25 +52,26 @@ def kill_role(role: str, scene: Scene, chance: random.Random) -> None:
 
 def kill_at_commit(role: str, scene: Scene, chance: random.Random) -> None:
     """Death at the instant at which progress was recorded: what was recorded too early is now lost."""
-    for _ in range(3):
-        victim = _one(scene, role, chance)
-        before = committed(scene.installation, role)
-        deadline = time.monotonic() + 6
-        while time.monotonic() < deadline and committed(scene.installation, role) == before:
-            time.sleep(0.005)
-        scene.crew.kill(victim)
-
-
-def committed(installation: Installation, role: str) -> dict[tuple[str, int], int]:
-    """The offsets that the group of a role has committed."""
-    admin = AdminClient({"bootstrap.servers": installation.settings.kafka.bootstrap, "log_level": 0})
-    group = f"{installation.prefix}-{role}"
-    [answer] = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)]).values()
+    admin = admin_client(scene.installation.kafka)
+    group = f"{scene.installation.prefix}-{role}"
     try:
-        found = answer.result(timeout=5).topic_partitions
-    except KafkaException:
-        return {}  # Kafka or the group is not there yet
-    return {(one.topic, one.partition): one.offset for one in found}
+        for _ in range(3):
+            victim = _one(scene, role, chance)
+            before = committed(admin, group)
+            deadline = time.monotonic() + 8
+            while time.monotonic() < deadline and committed(admin, group) == before:
+                time.sleep(0.005)
+            scene.crew.kill(victim)
+    finally:
+        admin.close()
+
+
+def committed(admin: KafkaAdminClient, group: str) -> Any:
+    """What a group has recorded as done, by partition; empty while it has nothing, or Kafka does not say."""
+    try:
+        return admin.list_group_offsets(group).get(group, {})
+    except KafkaError:
+        return {}
 
 
 def kill_server(name: Name, scene: Scene, chance: random.Random) -> None:

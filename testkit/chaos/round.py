@@ -16,12 +16,12 @@ from confluent_kafka.admin import AdminClient
 from msgspec import Struct
 
 from pipeline.app.daemon import unfinished
-from pipeline.app.topics import ensure_topics
+from pipeline.app.topics import admin_client, ensure_topics
 from pipeline.core.errors import RetryableError
 from pipeline.embedded.servers import Addresses
 from testkit.chaos import stream, verdict
 from testkit.chaos.crew import PLAIN, Crew
-from testkit.chaos.faults import FAULTS, Scene
+from testkit.chaos.faults import FAULTS, Scene, committed
 from testkit.chaos.trouble import Sky
 from testkit.chaos.verdict import Fault
 from testkit.elastic_proxy import Proxy
@@ -48,8 +48,8 @@ def plan(seed: int, posts: int, faults: int, names: Sequence[str] = tuple(FAULTS
     chance = random.Random(seed)
     deck = [name for _ in range(faults // len(names) + 1) for name in chance.sample(names, len(names))]
     settings = {
-        "ENGINE_BATCH_POSTS": chance.choice(("100", "400", "1000")),
-        "ENGINE_IN_FLIGHT_BATCHES": chance.choice(("1", "4")),
+        "ENGINE_BATCH_POSTS": chance.choice(("200", "500", "1000")),
+        "ENGINE_IN_FLIGHT_BATCHES": chance.choice(("2", "4")),
         "ENGINE_COMMIT_SECONDS": chance.choice(("0.1", "0.5", "2")),
     }
     return Plan(seed, posts, tuple(deck[:faults]), settings)
@@ -63,11 +63,12 @@ class Ground(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True):
-    """What a round came to: what is wrong, the ends of processes that nobody ordered, and its seconds."""
+    """What a round came to: what is wrong, the ends of processes that nobody ordered, and the seconds
+    of its parts."""
 
     faults: list[Fault]
     ends: list[str]
-    seconds: float
+    seconds: dict[str, float]
 
 
 def play(
@@ -80,16 +81,22 @@ def play(
         with _installation(plan, ground.addresses.kafka, sky.proxy.url, folder) as installation:
             crew = Crew(installation.home, installation.environ, program)
             scene = Scene(installation, crew, sky, ground.home)
-            began = time.monotonic()
+            watch = _Watch()
             try:
                 truth.invalid += _send_nonsense(plan, installation)
-                found = _storm(plan, scene, folder / "feed.jsonl", b"\n".join(lines) + b"\n", limit)
+                content = b"\n".join(lines) + b"\n"
+                _storm(plan, scene, folder / "feed.jsonl", content)
+                watch.lap("storm")
+                found = _settle(scene, len(content), limit)
+                watch.lap("settling")
                 found = found or verdict.faults_of(installation, truth)
+                watch.lap("verdict")
             finally:
                 crew.close()
+                watch.lap("ending")
             if not found:
                 _forget(installation)
-            return Outcome(found, crew.ends, time.monotonic() - began)
+            return Outcome(found, crew.ends, watch.laps)
     finally:
         sky.proxy.close()
 
@@ -118,13 +125,28 @@ def _installation(plan: Plan, kafka: str, elasticsearch: str, folder: Path) -> I
         installation.close()
 
 
-def _storm(plan: Plan, scene: Scene, feed: Path, content: bytes, limit: float) -> list[Fault]:
-    """The stream and the faults, to the point where everything has settled; what hinders that."""
+class _Watch:
+    """Seconds of each part."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._since = time.monotonic()
+
+    def lap(self, part: str) -> None:
+        now = time.monotonic()
+        self.laps[part], self._since = now - self._since, now
+
+
+def _storm(plan: Plan, scene: Scene, feed: Path, content: bytes) -> None:
+    """The stream and the faults."""
     size = len(content) // (len(plan.faults) + 1) + 1
     parts = [content[start : start + size] for start in range(0, len(content), size)]
     for role in ROLES:
         scene.crew.start(role)
     _append(feed, parts[0], 0)
+    admin = admin_client(scene.installation.kafka)
+    until(lambda: bool(committed(admin, f"{scene.installation.prefix}-index")), 120, "the stream flows")
+    admin.close()
     for number, (name, part) in enumerate(zip(plan.faults, parts[1:], strict=True)):
         feeder = threading.Thread(target=_append, args=(feed, part, CHUNK_SECONDS))
         feeder.start()
@@ -133,8 +155,12 @@ def _storm(plan: Plan, scene: Scene, feed: Path, content: bytes, limit: float) -
         finally:
             feeder.join()
     scene.sky.settle()
+
+
+def _settle(scene: Scene, size: int, limit: float) -> list[Fault]:
+    """Waits until all of the feed is worked off; what hinders that."""
     try:
-        until(lambda: _settled(scene.installation, len(content)), limit, "everything settles")
+        until(lambda: _settled(scene.installation, size), limit, "everything settles")
     except AssertionError as error:
         return [Fault("everything settles", "-", f"{error}; {_progress(scene.installation)}")]
     return []

@@ -158,7 +158,7 @@ def _records(installation: Installation, topic: str) -> Iterator[tuple[str, byte
             consumer.assign([TopicPartition(name, number, first)])
             at = first
             while at < end:
-                for message in consumer.consume(2000, timeout=5):
+                for message in consumer.consume(2000, timeout=0.3):
                     assert message.error() is None, message.error()
                     yield (message.key() or b"").decode(), message.value()
                 at = consumer.position([TopicPartition(name, number)])[0].offset
