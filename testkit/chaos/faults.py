@@ -23,7 +23,7 @@ from testkit.waiting import until
 
 # The group's session ends after ten seconds of silence.
 FROZEN_SECONDS = (12.0, 16.0)
-TROUBLE_SECONDS = (3.0, 6.0)
+TROUBLE_SECONDS = (3.0, 8.0)
 
 
 class Scene(Struct, frozen=True):

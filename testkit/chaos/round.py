@@ -111,7 +111,7 @@ def _installation(plan: Plan, kafka: str, elasticsearch: str, folder: Path) -> I
     settings = {
         "CONFIG": str(file),
         "ENRICHERS_ROUTE_FILE": str(folder / "routing.toml"),
-        "ELASTICSEARCH_TIMEOUT_SECONDS": "5",
+        "ELASTICSEARCH_TIMEOUT_SECONDS": "8",
         "DIRECTORY_SETTLE_SECONDS": "10",
         **plan.settings,
     }

@@ -94,10 +94,11 @@ class _Author:
         return _line(self._new())
 
     def _known(self) -> dict[str, Any]:
-        """Mostly one of late, so that its states are near each other on their way."""
-        if self.chance.random() < 0.2:
+        """Mostly one of late, so that its states are near each other on their way, if not in one batch."""
+        [near] = self.chance.choices((300, 3000, 0), (40, 40, 20))
+        if not near:
             return self.chance.choice(self._posts)
-        back = 1 + int(self.chance.expovariate(1 / 800))
+        back = 1 + int(self.chance.expovariate(1 / near))
         return self._posts[-min(back, len(self._posts))]
 
     def _edit(self) -> bytes:

@@ -107,7 +107,7 @@ class Sky:
         def act(path: str, body: bytes) -> Answer | None:
             if not path.startswith("/_bulk") or self._chance.random() < 0.5:
                 return None
-            thread = threading.Thread(target=self._ask_late, args=(path, body, self._chance.uniform(2, 6)))
+            thread = threading.Thread(target=self._ask_late, args=(path, body, self._chance.uniform(2, 12)))
             thread.start()
             self._late.append(thread)
             return _HANG_UP
