@@ -15,8 +15,9 @@ from pathlib import Path
 
 from pipeline.embedded.servers import running
 from testkit.chaos.faults import FAULTS
+from testkit.chaos.ground import Ground
 from testkit.chaos.mutant import MUTANTS
-from testkit.chaos.round import Ground, Outcome, Plan, plan, play, program_of
+from testkit.chaos.round import Outcome, Plan, plan, play, program_of
 from testkit.chaos.verdict import summary
 
 

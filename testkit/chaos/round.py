@@ -7,8 +7,8 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from confluent_kafka import Producer
@@ -18,10 +18,10 @@ from msgspec import Struct
 from pipeline.app.daemon import unfinished
 from pipeline.app.topics import admin_client, ensure_topics
 from pipeline.core.errors import RetryableError
-from pipeline.embedded.servers import Addresses
 from testkit.chaos import stream, verdict
 from testkit.chaos.crew import PLAIN, Crew
 from testkit.chaos.faults import FAULTS, Scene, committed
+from testkit.chaos.ground import FEED, Ground, fed
 from testkit.chaos.trouble import Sky
 from testkit.chaos.verdict import Fault
 from testkit.elastic_proxy import Proxy
@@ -55,13 +55,6 @@ def plan(seed: int, posts: int, faults: int, names: Sequence[str] = tuple(FAULTS
     return Plan(seed, posts, tuple(deck[:faults]), settings)
 
 
-class Ground(Struct, frozen=True):
-    """The embedded servers that rounds are played on, and the home from which they can be killed."""
-
-    addresses: Addresses
-    home: Path
-
-
 class Outcome(Struct, frozen=True):
     """What a round came to: what is wrong, the ends of processes that nobody ordered, and the seconds
     of its parts."""
@@ -78,14 +71,14 @@ def play(
     lines, truth = stream.stream(plan.seed, plan.posts)
     sky = Sky(Proxy(ground.addresses.elasticsearch, keep=False), random.Random(plan.seed))
     try:
-        with _installation(plan, ground.addresses.kafka, sky.proxy.url, folder) as installation:
+        with fed(ground.addresses.kafka, sky.proxy.url, folder, plan.settings) as installation:
             crew = Crew(installation.home, installation.environ, program)
             scene = Scene(installation, crew, sky, ground.home)
             watch = _Watch()
             try:
                 truth.invalid += _send_nonsense(plan, installation)
                 content = b"\n".join(lines) + b"\n"
-                _storm(plan, scene, folder / "feed.jsonl", content)
+                _storm(plan, scene, folder / FEED, content)
                 watch.lap("storm")
                 found = _settle(scene, len(content), limit)
                 watch.lap("settling")
@@ -99,30 +92,6 @@ def play(
             return Outcome(found, crew.ends, watch.laps)
     finally:
         sky.proxy.close()
-
-
-@contextmanager
-def _installation(plan: Plan, kafka: str, elasticsearch: str, folder: Path) -> Iterator[Installation]:
-    feed = folder / "feed.jsonl"
-    feed.touch()
-    (folder / "routing.toml").write_text(stream.RULES)
-    file = folder / "groundswell.toml"
-    file.write_text(f'[connectors.feed]\nkind = "jsonl"\npath = "{feed}"\nfollow = true\nbatch = 500\n')
-    settings = {
-        "CONFIG": str(file),
-        "ENRICHERS_ROUTE_FILE": str(folder / "routing.toml"),
-        "ELASTICSEARCH_TIMEOUT_SECONDS": "8",
-        "DIRECTORY_SETTLE_SECONDS": "10",
-        **plan.settings,
-    }
-    named = {f"GROUNDSWELL_{name}": value for name, value in settings.items()}
-    # No two rounds share a name, not even those of one seed.
-    prefix = f"chaos{plan.seed}-{time.time_ns() % 10**9}"
-    installation = Installation(folder / "home", prefix, kafka, elasticsearch, **named)
-    try:
-        yield installation
-    finally:
-        installation.close()
 
 
 class _Watch:
