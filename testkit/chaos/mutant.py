@@ -13,6 +13,8 @@ from typing import Any
 
 from pipeline.cli.main import main
 
+JUMP_SECONDS = 10.0
+
 
 def early_commit() -> None:
     """Offsets are committed once a batch was fetched, not once its results are confirmed."""
@@ -72,12 +74,45 @@ def no_version() -> None:
     Write.lines = bare  # type: ignore[assignment, method-assign]
 
 
+def clock_back() -> None:
+    """No fault of ours: the machine's clock jumps back by an hour, for all processes a while after the first
+    of them began, and for good."""
+    import logging
+    import os
+    from contextlib import suppress
+    from datetime import UTC, datetime, timedelta
+    from pathlib import Path
+
+    from pipeline.app import site
+
+    mark = Path(os.environ["GROUNDSWELL_HOME"]) / "logs" / "began"
+    with suppress(FileExistsError):
+        mark.touch(exist_ok=False)
+    jump = mark.stat().st_ctime + JUMP_SECONDS
+    told = False
+
+    def now() -> datetime:
+        nonlocal told
+        moment = datetime.now(UTC)
+        if moment.timestamp() < jump:
+            return moment
+        if not told:
+            told = True
+            logging.getLogger("groundswell.chaos").warning("the clock is an hour behind now")
+        return moment - timedelta(hours=1)
+
+    site.now = now
+
+
 MUTANTS: dict[str, Callable[[], None]] = {
     "early-commit": early_commit,
     "no-stub": no_stub,
     "no-version": no_version,
 }
 
+HARDSHIPS: dict[str, Callable[[], None]] = {"clock-back": clock_back}
+"""What is no fault of ours and has to be stood."""
+
 if __name__ == "__main__":
-    MUTANTS[sys.argv[1]]()
+    (MUTANTS | HARDSHIPS)[sys.argv[1]]()
     sys.exit(main(sys.argv[2:]))
