@@ -1,8 +1,8 @@
 """A hundred thousand posts of one id, or by one author: the others do not wait for their end.
 
 Starving is measured by how much of the flood is enriched before the last of the others, all of whom come
-behind it. Those in other partitions must be done before half of it is, for fetching is fair by partition. Those in
-the flood's own partition wait for what is before them, for a partition has an order.
+behind it. Those in other partitions must be done before half of it is, for fetching is fair by partition.
+Those in the flood's own partition wait for what is before them, for a partition has an order.
 """
 
 from __future__ import annotations
