@@ -5,12 +5,13 @@ BIN := .venv/bin
 PARALLEL ?= 2
 SOURCES := $(shell git ls-files --cached --others --exclude-standard 'pipeline/*' 'connectors/*' 'enrichers/*' 'sinks/*' 'testkit/*' 'configs/*' 2>/dev/null | grep -v ' ') pyproject.toml README.md LICENSE
 
-.PHONY: help venv demo test check bench peers lock clean
+.PHONY: help venv demo test check bench chaos chaos-mutants peers lock clean
 help:
 	@echo 'make demo    see it work: servers, sample posts, results'
 	@echo 'make test    run the tests'
 	@echo 'make check   all that CI does: style, types, imports, tests'
 	@echo 'make bench   measure (some 20 minutes; make bench QUICK=1: 4)'
+	@echo 'make chaos   kill, freeze and starve everything while posts stream (docs/chaos.md)'
 	@echo 'make venv    only set up .venv'
 	@echo 'make lock    bring the locked dependencies up to date'
 
@@ -59,6 +60,17 @@ peers: .venv-peers/locked
 # QUICK=1: small, to see that all of it works. ARGS are handed on, such as ARGS='--only backlog'.
 bench: venv peers
 	@$(BIN)/python benchmarks/speed $(if $(QUICK),--quick) $(ARGS)
+
+# Every variable is optional; docs/chaos.md has them all.
+CHAOS = $(BIN)/python -m testkit.chaos $(if $(SEED),--seed $(SEED)) $(if $(POSTS),--posts $(POSTS)) \
+  $(if $(FAULTS),--faults $(FAULTS)) $(if $(ONLY),--only $(ONLY)) $(if $(WITHOUT),--without $(WITHOUT))
+
+chaos: venv
+	@$(CHAOS) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(MUTANT),--mutant $(MUTANT))
+
+# Each has to be found within so many rounds.
+chaos-mutants: venv
+	@for mutant in early-commit no-stub no-version; do $(CHAOS) --rounds $(or $(ROUNDS),5) --mutant $$mutant || exit 1; done
 
 # Needs the package uv; kept out of the environment, for nothing else does.
 lock:

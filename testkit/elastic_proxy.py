@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 @dataclass
 class Answer:
-    """What the proxy says in place of the server. ``send`` bytes of the body are sent, then it hangs up."""
+    """What the proxy says in place of the server. ``send`` bytes of the body are sent, then it hangs up; with
+    -1 it hangs up without a word."""
 
     status: int = 200
     body: bytes = b"{}"
@@ -23,10 +24,20 @@ class Answer:
 Behaviour = Callable[[str, bytes], Answer | None]
 
 
-class Proxy:
-    """Passes requests on unless ``behaviour(path, body)`` answers; ``halve`` cuts true bulk answers off."""
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
 
-    def __init__(self, target: str) -> None:
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Whoever asked is gone; tests of deaths need no traceback for it."""
+
+
+class Proxy:
+    """Passes requests on unless ``behaviour(path, body)`` answers; ``halve`` cuts true bulk answers off.
+
+    All requests are kept in ``seen``, unless ``keep`` is False. Where the server is away, it hangs up.
+    """
+
+    def __init__(self, target: str, *, keep: bool = True) -> None:
         self.target = urlsplit(target).netloc
         self.behaviour: Behaviour = lambda *_: None
         self.halve = False
@@ -36,6 +47,8 @@ class Proxy:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Head and body of an answer go out one by one, and shall not wait for each other's receipt.
+            disable_nagle_algorithm = True
 
             def handle_one_request(self) -> None:
                 self.raw_requestline = self.rfile.readline(65537)
@@ -43,7 +56,8 @@ class Proxy:
                     self.close_connection = True
                     return
                 body = self.rfile.read(int(self.headers.get("content-length", 0)))
-                proxy.seen.append((self.path, dict(self.headers), body))
+                if keep:
+                    proxy.seen.append((self.path, dict(self.headers), body))
                 answer = proxy.behaviour(self.path, body) or proxy.forward(self, body)
                 self.reply(answer)
 
@@ -64,27 +78,32 @@ class Proxy:
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = _Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05})
         self.thread.start()
 
     def forward(self, request: BaseHTTPRequestHandler, body: bytes) -> Answer:
         """The true server's answer."""
-        connection = http.client.HTTPConnection(self.target)
         headers = {name: value for name, value in request.headers.items() if name.lower() != "host"}
-        connection.request(request.command, request.path, body or None, headers)
-        response = connection.getresponse()
-        content = response.read()
-        connection.close()
-        half = len(content) // 2 if self.halve and "_bulk" in request.path else None
-        return Answer(
-            response.status,
-            content,
-            {"content-type": response.headers.get("content-type", "application/json")},
-            half,
-        )
+        answer = self.ask(request.command, request.path, body, headers)
+        if self.halve and "_bulk" in request.path and answer.send is None:
+            answer.send = len(answer.body) // 2
+        return answer
+
+    def ask(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
+        """What the true server answers to a request."""
+        connection = http.client.HTTPConnection(self.target)
+        try:
+            connection.request(method, path, body or None, headers)
+            response = connection.getresponse()
+            content = response.read()
+        except (OSError, http.client.HTTPException):
+            return Answer(send=-1)
+        finally:
+            connection.close()
+        kind = response.headers.get("content-type", "application/json")
+        return Answer(response.status, content, {"content-type": kind})
 
     def close(self) -> None:
         """Ends it."""

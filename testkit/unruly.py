@@ -60,7 +60,7 @@ def unruly(posts: Sequence[dict[str, Any]], mix: Mix, seed: int) -> tuple[list[b
         expected.texts.pop(post["id"])
         expected.stubs.add(post["id"])
     places += [(chance.random(), line) for _, line in chance.sample(places, mix.repeats)]
-    expected.invalid = [_spoiled(chance.choice(posts), number, chance) for number in range(mix.invalid)]
+    expected.invalid = [spoiled(chance.choice(posts), number, chance) for number in range(mix.invalid)]
     places += [(chance.random(), line) for line in expected.invalid]
     return [line for _, line in sorted(places, key=lambda place: place[0])], expected
 
@@ -69,7 +69,7 @@ def _line(post: dict[str, Any]) -> bytes:
     return json.dumps(post, ensure_ascii=False).encode()
 
 
-def _spoiled(post: dict[str, Any], number: int, chance: random.Random) -> bytes:
+def spoiled(post: dict[str, Any], number: int, chance: random.Random) -> bytes:
     """One of the ways in which a line is no post; each line differs from all others."""
     mark = {"note": f"invalid {number}"}
     whole = _line({**post, **mark})

@@ -79,6 +79,28 @@ def test_one_bulk_holds_good_and_bad_and_the_good_are_applied(store: Any) -> Non
     assert len(store.stored()) == 1 + 6
 
 
+def test_one_conflicting_document_among_two_thousand_is_refused_alone(store: Any) -> None:
+    events = [store.event(f"x:{n}", created_at=MAY) for n in range(2000)]
+    bad = replace(events[1234].post, metrics={"likes": 2**70})
+    events[1234] = replace(events[1234], post=bad)
+    outcomes = store.sink.write(events)
+    assert [n for n, outcome in enumerate(outcomes) if outcome is not None] == [1234]
+    assert "likes" in str(outcomes[1234])
+    store.client.indices.refresh(index=f"{store.prefix}-posts-*")
+    assert store.client.count(index=f"{store.prefix}-posts-*")["count"] == 1999
+
+
+def test_a_newer_document_among_two_thousand_stays_and_the_others_are_applied(store: Any) -> None:
+    newer = store.event("x:1234", created_at=MAY, edited_at=EDIT, text="newer")
+    store.another().write([newer])
+    events = [store.event(f"x:{n}", created_at=MAY) for n in range(2000)]
+    assert store.sink.write(events) == [None] * 2000
+    hit = store.client.get(index=newer.index, id="x:1234")
+    assert hit["_source"]["text"] == "newer"
+    store.client.indices.refresh(index=f"{store.prefix}-posts-*")
+    assert store.client.count(index=f"{store.prefix}-posts-*")["count"] == 2000
+
+
 def test_a_refused_state_leaves_the_one_before_it(store: Any) -> None:
     good = store.event(created_at=MAY, text="good")
     edit = store.event(created_at=MAY, edited_at=EDIT)

@@ -1,0 +1,1 @@
+"""Everything dies, freezes and fails while posts stream; see docs/chaos.md."""
