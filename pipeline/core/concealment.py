@@ -7,12 +7,10 @@ what looks like one beside it.
 
 from __future__ import annotations
 
-import json
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 from msgspec import Struct
 
@@ -20,6 +18,9 @@ from pipeline.core.settings import MASK, Secret
 
 SHORTEST = 4
 """Characters of the shortest secret that is looked for: to mask each `a` would tell more than it hides."""
+
+_LEAST_CODED = 6
+_ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f"}
 
 # Every repetition has a bound or ends at the first character of another class, so that no text takes long.
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,20}://)[^\s/@?#]{1,1000}@")
@@ -53,7 +54,7 @@ class Concealment:
         self._known |= new
         # The longest first: one secret may begin with another.
         longest = sorted(self._known, key=lambda form: (-len(form), form))
-        self._pattern = re.compile("|".join(map(re.escape, longest)))
+        self._pattern = re.compile("|".join(longest), re.IGNORECASE)
 
     def apply(self, text: str) -> str:
         """The text with ``***`` where a secret stood. Linear in the length of the text."""
@@ -82,17 +83,36 @@ def secrets_in(value: Any) -> Iterator[str]:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """As it is, as addresses and literals of programs have it, and in base64."""
+    """Patterns of it as it is, as addresses and literals of programs have it, however often one stands in
+    another, and within base64."""
     if len(secret) < SHORTEST:
         return
+    yield "".join(map(_spelling, secret))
     raw = secret.encode("utf-8", "replace")
-    yield secret
-    yield quote(secret, safe="", errors="replace")
-    yield quote_plus(secret, errors="replace")
-    yield repr(secret)[1:-1]
-    yield repr(raw)[2:-1]
-    yield json.dumps(secret)[1:-1]
-    yield b64encode(raw).decode()
+    for lead in range(3):
+        # Where it stands behind a name, as in a header of basic authentication. The first and the last signs
+        # depend on what stands beside it.
+        coded = b64encode(bytes(lead) + raw).decode().rstrip("=")
+        inner = coded[(0, 2, 3)[lead] : len(coded) - (1 if (lead + len(raw)) % 3 else 0)]
+        if len(inner) >= _LEAST_CODED:
+            yield "".join({"+": "[+-]", "/": "[/_]"}.get(sign, sign) for sign in inner)
+
+
+def _spelling(char: str) -> str:
+    """A pattern for one sign of a secret."""
+    if char.isascii() and (char.isalnum() or char in "-_.~"):
+        return re.escape(char)
+    ways = [rf"\\{{0,16}}{re.escape(char)}"]
+    code = ord(char)
+    if char == " ":
+        ways.append(r"\+")
+    raw = char.encode("utf-8", "replace")
+    ways.append("".join(f"%(?:25)?{byte:02x}" for byte in raw))
+    ways.append("".join(rf"\\{{1,16}}x{byte:02x}" for byte in raw))
+    ways.append(rf"\\{{1,16}}(?:x{code:02x}|u{code:04x}|U{code:08x})")
+    if char in _ESCAPES:
+        ways.append(rf"\\{{1,16}}{_ESCAPES[char]}")
+    return f"(?:{'|'.join(ways)})"
 
 
 def _header(found: re.Match[str]) -> str:

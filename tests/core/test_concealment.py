@@ -31,12 +31,20 @@ def concealing(*secrets: str) -> Concealment:
         repr(PLANTED),
         repr(PLANTED.encode()),
         json.dumps(PLANTED),
+        repr({"key": repr(PLANTED.encode())}),
+        json.dumps(json.dumps(repr(PLANTED))),
+        quote(quote(PLANTED)),
         b64encode(PLANTED.encode()).decode(),
+        b64encode(f"ann:{PLANTED}".encode()).decode(),
+        b64encode(f"anna:{PLANTED}".encode()).decode(),
+        b64encode(f"a:{PLANTED}".encode()).decode(),
         f"{PLANTED}{PLANTED}",
     ],
 )
 def test_a_known_secret_is_hidden_however_it_is_written(written: str) -> None:
-    assert "s3cret" not in concealing(PLANTED).apply(f"before {written} after")
+    shown = concealing(PLANTED).apply(f"before {written} after")
+    assert "s3cret" not in shown
+    assert len(shown) < len("before  after") + 30
     assert concealing(PLANTED).apply(f"before {PLANTED} after") == "before *** after"
 
 
