@@ -4,6 +4,7 @@ only series and labels that the code has."""
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -38,6 +39,11 @@ RULES = {rule.alert: rule for rule in rules()}
 def series_of(name: str) -> str:
     """The metric of a series: those of a histogram have names of their own."""
     return re.sub(r"_(bucket|sum|count)\Z", "", name) if name not in KNOWN else name
+
+
+@pytest.mark.skipif("CI" not in os.environ, reason="only where all must be tested")
+def test_nothing_is_skipped_for_want_of_promtool() -> None:
+    assert promtool() is not None, ".ci/run installs the package prometheus"
 
 
 @needs_promtool
