@@ -16,7 +16,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
-from pipeline.app import notes
+from pipeline.app import logs, notes
 from pipeline.app.meters import Meters
 from pipeline.app.standing import Standing
 from pipeline.core.errors import ConfigError
@@ -40,8 +40,10 @@ class Health:
 
     def waits(self, part: str, reason: str) -> None:
         """``part`` (kafka, elasticsearch …) keeps the process from its work, for ``reason``."""
+        # A page is read by more people than a log.
+        shown = logs.concealed(reason)
         with self._lock:
-            self._reasons[part] = reason
+            self._reasons[part] = shown
             self.meters.set(READY, 0, self.role)
             self.meters.set(WAITING, 1, self.role, part)
 

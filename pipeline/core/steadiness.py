@@ -86,6 +86,6 @@ class Steadiness:
                 break
             del self._windows[kind]
             if window.held:
-                seconds = min(max(now - window.began, 0.0), WINDOW_SECONDS)
+                seconds = max(now - window.began, 0.0)
                 found.append(Held(kind, window.held, seconds, window.last))
         return found

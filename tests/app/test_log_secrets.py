@@ -21,8 +21,11 @@ from elasticsearch import ApiError, Elasticsearch
 from pipeline.app import logs
 from pipeline.app.brokers import Brokers
 from pipeline.app.configuration import settings_for
+from pipeline.app.health import Health
 from pipeline.app.log_lines import Ecs, Readable
+from pipeline.app.meters import Meters
 from pipeline.app.registry import check_connectors, known, load
+from pipeline.app.standing import Watch
 from pipeline.core.schema import bare
 from pipeline.core.settings import Secret, Settings
 from sinks.elastic import client_for
@@ -166,6 +169,18 @@ def test_a_complaint_of_a_command_shows_none_either(monkeypatch: pytest.MonkeyPa
     for name in PLANTED:
         if name != "elasticsearch.password":
             assert value_of(name) not in logs.concealed(f"groundswell: no {value_of(name)} here")
+
+
+def test_the_pages_of_a_role_show_none_either(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    planted(monkeypatch, tmp_path, True)
+    health, watch = Health("collect", Meters()), Watch("red", "reddit", 120.0)
+    for name in set(PLANTED) - {"elasticsearch.password"}:
+        reason = f"an unforeseen fault: ValueError: {value_of(name)!r}"
+        health.waits("kafka", reason)
+        watch.stands("rests", reason, 5.0)
+        assert health.reasons["kafka"] == watch.standing.reason
+        assert "***" in watch.standing.reason
+        assert "s3cret" not in watch.standing.reason
 
 
 def test_a_client_of_another_shape_shows_none_of_an_address(tmp_path: Path) -> None:
