@@ -1,4 +1,4 @@
-"""`--log-format json` holds for every line that a command writes, also for its last words and its children's."""
+"""`--log-format json` holds for every line of a command, for its last words and its children's too."""
 
 from __future__ import annotations
 
