@@ -10,6 +10,7 @@ import os
 import random
 import re
 import threading
+import urllib.request
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -72,6 +73,13 @@ def send_events(installation: Installation) -> None:
     assert producer.flush(30) == 0
 
 
+def shares_out(target: str) -> float:
+    """How often the group of a role gave it partitions."""
+    with urllib.request.urlopen(f"http://{target}/metrics", timeout=10) as answer:
+        found = re.search(r"^groundswell_rebalances_total\{.*\} (\S+)$", answer.read().decode(), re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
 def names(prometheus: Prometheus) -> set[str]:
     return set(prometheus.firing())
 
@@ -98,6 +106,7 @@ def test_alerts_fire_and_end(installation: Installation, trouble: Trouble, tmp_p
         assert not [text for text in said if "<error" in text or "<no value>" in text or "{{" in text]
         trouble.away.clear()
         until(lambda: names(prometheus) == ELSEWHERE, 60, "they end when Elasticsearch is back")
+        assert any(shares_out(target) > 0 for target in targets)
         assert daemon.stop() == 0
         until(lambda: len(prometheus.firing().get("GroundswellRoleDown", [])) == 2, 30, "both are told")
     for line in installation.log().splitlines():
