@@ -16,7 +16,7 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from pipeline.app import garbage, health, vitals
+from pipeline.app import garbage, health
 from pipeline.app.authors import stage as author_stage
 from pipeline.app.authors.marks import AuthorMarks
 from pipeline.app.authors.memory import AuthorMemory
@@ -48,6 +48,7 @@ from pipeline.app.producer import Producer
 from pipeline.app.registry import build_chain
 from pipeline.app.site import Site, group, now
 from pipeline.app.topics import Topics, ensure_topics
+from pipeline.app.vitals import tell_queue, tell_vitals
 from pipeline.app.worker import Role, Stage, Worker
 from pipeline.core.errors import FatalError
 from pipeline.core.newest import Newest
@@ -84,7 +85,7 @@ async def _run(name: str, settings: Settings, home: Path, file: Path | None) -> 
     note = health.announce(home, name, port)
     log.info("%s: health at http://%s:%d/readyz", name, settings.http.host, port)
     FarSides(site).start()
-    vitals.tell(site)
+    tell_vitals(site)
     try:
         topics = await _unless(stop, site, _topics(site))
         if topics is not None:
@@ -267,7 +268,7 @@ async def _work(  # noqa: PLR0913 - what a worker is made of
     in_hand: Mapping[str, int] | None = None,
     slow: Mapping[str, float] | None = None,
 ) -> None:
-    vitals.tell_queue(site, producer)
+    tell_queue(site, producer)
     slowness = site.settings.engine.stall_seconds * _SLOW_SHARE
     worker = Worker(
         Role(role, group(site.settings, role)),
@@ -288,7 +289,7 @@ async def _work(  # noqa: PLR0913 - what a worker is made of
 
 async def _collect(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     producer = Producer(site.brokers, client_id="groundswell-collect")
-    vitals.tell_queue(site, producer)
+    tell_queue(site, producer)
     collectors = Collectors(site, topics, producer, CursorStore(site.home))
     try:
         await collectors.run(stop)

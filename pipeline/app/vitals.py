@@ -16,7 +16,7 @@ from pipeline.app.site import Site
 from pipeline.core import metrics
 
 
-def tell(site: Site) -> None:
+def tell_vitals(site: Site) -> None:
     """Has the pages of this process tell them from now on."""
     role, meters = site.health.role, site.health.meters
     process = psutil.Process(os.getpid())

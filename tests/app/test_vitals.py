@@ -47,7 +47,7 @@ def batch(first: float, last: float) -> RecordBatch:
 
 
 def test_a_process_tells_its_version_start_memory_and_time(site: Site) -> None:
-    vitals.tell(site)
+    vitals.tell_vitals(site)
     page = site.health.meters.page().decode()
     assert re.search(r'^groundswell_build_info\{role="enrich",version="[^"]+"\} 1\.0$', page, re.MULTILINE)
     assert value(site, 'groundswell_started_seconds{role="enrich"}') == pytest.approx(notes.own_start())
@@ -64,7 +64,7 @@ def test_a_process_tells_its_version_start_memory_and_time(site: Site) -> None:
 
 def test_refusals_are_told_by_stage_and_reason_each_once(site: Site) -> None:
     TALLY.take()
-    vitals.tell(site)
+    vitals.tell_vitals(site)
     for reason in ("invalid", "invalid", "too_big"):
         TALLY.note("enrich", reason)
     series = 'groundswell_refusals_total{reason="invalid",role="enrich",stage="enrich"}'
@@ -73,7 +73,7 @@ def test_refusals_are_told_by_stage_and_reason_each_once(site: Site) -> None:
 
 
 def test_those_that_live_tell_of_a_role_that_is_parked(site: Site) -> None:
-    vitals.tell(site)
+    vitals.tell_vitals(site)
     parked = Supervised("index", os.getpid(), notes.own_start(), "parked", 10, "no right")
     supervision.note(site.home, parked)
     assert value(site, 'groundswell_role_parked{role="index"}') == 1
