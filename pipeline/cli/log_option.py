@@ -21,5 +21,7 @@ def set_up_logs(
     from pipeline.core.process_settings import LINES_A_MINUTE
 
     chosen: logs.Form = "json" if (getattr(args, "log_format", None) or form) == "json" else "text"
-    name = getattr(args, "role", None) or args.command
+    role = getattr(args, "role", None) or ""
+    # The parent of several roles has none of its own.
+    name = role if role and "," not in role else args.command
     logs.set_up(level, chosen, name=name, limit=LINES_A_MINUTE if limit < 0 else limit)

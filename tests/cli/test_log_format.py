@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -58,10 +59,16 @@ def test_the_roles_below_the_supervisor_log_as_it_does(environ: dict[str, str]) 
         # The health page of each, and that it waits.
         until(lambda: sum("health at" in line for line in lines) == 2, 120, "both roles have begun")
         until(lambda: sum("trying again" in line for line in lines) >= 2, 120, "both wait for Kafka")
+        process.send_signal(signal.SIGHUP)
+        until(lambda: any("told to look again" in line for line in lines), 30, "their parent says something")
     finally:
         process.terminate()
         process.wait(90)
         reader.join(30)
         process.stderr.close()
     entries = [json.loads(line) for line in lines]
-    assert {"groundswell.collect", "groundswell.enrich"} <= {entry["event.dataset"] for entry in entries}
+    assert {entry["event.dataset"] for entry in entries} == {
+        "groundswell.collect",
+        "groundswell.enrich",
+        "groundswell.run",
+    }
