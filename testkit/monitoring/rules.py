@@ -1,4 +1,4 @@
-"""The alert rules as they are shipped, and promtool as it judges them."""
+"""Alert rules as they stand in their file, and promtool as it judges them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from msgspec import Struct
 
 from testkit.monitoring.cases import Case
 
-FOLDER = Path(__file__).parents[2] / "configs" / "monitoring"
-ALERTS = FOLDER / "prometheus-alerts.yml"
 NAME = re.compile(r"\b(groundswell_[a-z_]+|up)\b")
 SELECTOR = re.compile(r"\b(groundswell_[a-z_]+|up)(?:\{([^}]*)\})?")
 _MATCHER = re.compile(r'([a-z_]+)\s*(?:=~|!~|!=|=)\s*"')
@@ -34,7 +32,7 @@ class Rule(Struct, frozen=True):
     lasts: str = msgspec.field(name="for", default="0s")
 
 
-def rules(path: Path = ALERTS) -> list[Rule]:
+def rules(path: Path) -> list[Rule]:
     """All alerts of the file."""
     groups = yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
     return [msgspec.convert(rule, Rule) for group in groups for rule in group["rules"]]
@@ -51,10 +49,10 @@ def promtool() -> str | None:
     return shutil.which("promtool")
 
 
-def unit_test(rule: Rule, cases: Sequence[Case]) -> dict[str, Any]:
-    """The file of `promtool test rules` for the cases of a rule."""
+def unit_test(alerts: Path, rule: Rule, cases: Sequence[Case]) -> dict[str, Any]:
+    """The file of `promtool test rules` for the cases of a rule of the file ``alerts``."""
     return {
-        "rule_files": [str(ALERTS)],
+        "rule_files": [str(alerts)],
         "evaluation_interval": "1m",
         "tests": [_test(rule, case) for case in cases],
     }

@@ -14,7 +14,6 @@ from typing import Any
 
 import yaml
 
-from testkit.monitoring.rules import ALERTS
 from testkit.waiting import until
 
 # The rules wait for minutes so that nobody is woken in vain; a test has not that long.
@@ -54,12 +53,13 @@ def program() -> str | None:
 
 
 @contextmanager
-def watching(folder: Path, targets: Sequence[str], port: int) -> Iterator[Prometheus]:
-    """Scrapes the targets (host:port) every second until the end. ``folder`` takes its files."""
+def watching(alerts: Path, folder: Path, targets: Sequence[str], port: int) -> Iterator[Prometheus]:
+    """Scrapes the targets (host:port) every second until the end, and judges by the rules of the file
+    ``alerts``. ``folder`` takes its files."""
     tool = program()
     assert tool is not None
     folder.mkdir(parents=True, exist_ok=True)
-    rules = yaml.safe_load(ALERTS.read_text(encoding="utf-8"))
+    rules = yaml.safe_load(alerts.read_text(encoding="utf-8"))
     for group in rules["groups"]:
         for rule in group["rules"]:
             rule["for"] = LASTS

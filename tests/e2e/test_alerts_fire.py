@@ -27,6 +27,7 @@ from testkit.installation import Installation
 from testkit.monitoring.server import Prometheus, program, watching
 from testkit.waiting import until
 
+ALERTS = Path(__file__).parents[2] / "configs" / "monitoring" / "prometheus-alerts.yml"
 AWAY = {"GroundswellElasticsearchAway", "GroundswellNotReady", "GroundswellBehind"}
 # Roles that this test does not start.
 ELSEWHERE = {"GroundswellRoleMissing"}
@@ -94,7 +95,7 @@ def test_alerts_fire_and_end(installation: Installation, trouble: Trouble, tmp_p
     until(lambda: {one.role for one in present(installation.home)} == {"collect", "index"}, why="both began")
     targets = [f"127.0.0.1:{one.port}" for one in present(installation.home)]
     port = next(port for port in random.sample(RANGE, 100) if is_free(port))
-    with watching(tmp_path / "prometheus", targets, port) as prometheus:
+    with watching(ALERTS, tmp_path / "prometheus", targets, port) as prometheus:
         until(lambda: names(prometheus) == AWAY | ELSEWHERE, 90, f"{AWAY} fire and no other")
         firing = prometheus.firing()
         assert {one["labels"]["role"] for one in firing["GroundswellElasticsearchAway"]} == {"index"}

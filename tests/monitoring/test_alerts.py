@@ -17,8 +17,6 @@ from pipeline.core.metrics import ALL
 from pipeline.core.settings import HttpSettings
 from testkit.monitoring.cases import CASES
 from testkit.monitoring.rules import (
-    ALERTS,
-    FOLDER,
     OURS_TOO,
     Rule,
     judged,
@@ -31,9 +29,12 @@ from testkit.monitoring.rules import (
 needs_promtool = pytest.mark.skipif(
     promtool() is None, reason="promtool is not installed: apt-get install prometheus (.ci/run does)"
 )
-RUNBOOK = Path(__file__).parents[2] / "docs" / "runbook.md"
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "configs" / "monitoring"
+ALERTS = FOLDER / "prometheus-alerts.yml"
+RUNBOOK = ROOT / "docs" / "runbook.md"
 KNOWN = {metric.name: metric for metric in ALL}
-RULES = {rule.alert: rule for rule in rules()}
+RULES = {rule.alert: rule for rule in rules(ALERTS)}
 
 
 def series_of(name: str) -> str:
@@ -51,7 +52,7 @@ def test_nothing_is_skipped_for_want_of_promtool() -> None:
 def test_it_fires_when_it_should_and_only_then(rule: Rule, tmp_path: Path) -> None:
     cases = [case for case in CASES if case.alert == rule.alert]
     file = tmp_path / "test.yml"
-    file.write_text(json.dumps(unit_test(rule, cases)))
+    file.write_text(json.dumps(unit_test(ALERTS, rule, cases)))
     done = judged("test", "rules", str(file))
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -65,7 +66,7 @@ def test_it_is_tried_both_ways(rule: Rule) -> None:
 
 def test_no_case_is_of_an_alert_that_is_not_there() -> None:
     assert {case.alert for case in CASES} == RULES.keys()
-    assert len(rules()) == len(RULES), "an alert is there twice"
+    assert len(rules(ALERTS)) == len(RULES), "an alert is there twice"
 
 
 @needs_promtool
@@ -73,7 +74,7 @@ def test_a_case_that_expects_too_much_is_found_out(tmp_path: Path) -> None:
     """The test of the tests: promtool does see a difference."""
     quiet = next(case for case in CASES if not case.fires)
     file = tmp_path / "test.yml"
-    wrong = unit_test(RULES[quiet.alert], [quiet])
+    wrong = unit_test(ALERTS, RULES[quiet.alert], [quiet])
     wrong["tests"][0]["promql_expr_test"][0]["exp_samples"] = [{"labels": "{}", "value": 1}]
     file.write_text(json.dumps(wrong))
     assert judged("test", "rules", str(file)).returncode != 0

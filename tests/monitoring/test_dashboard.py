@@ -8,14 +8,16 @@ from __future__ import annotations
 import json
 import re
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.app.standing import STATES
 from pipeline.core.metrics import ALL
-from testkit.monitoring.rules import FOLDER, OURS_TOO, judged, promtool, selectors
+from testkit.monitoring.rules import OURS_TOO, judged, promtool, selectors
 
+FOLDER = Path(__file__).parents[2] / "configs" / "monitoring"
 BOARD: dict[str, Any] = json.loads((FOLDER / "grafana-dashboard.json").read_text(encoding="utf-8"))
 PANELS: list[dict[str, Any]] = BOARD["panels"]
 SHOWN = [panel for panel in PANELS if panel["type"] != "row"]
