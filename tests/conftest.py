@@ -16,6 +16,7 @@ import pytest
 from elasticsearch import Elasticsearch
 from hypothesis import settings
 
+from pipeline.app.logs import Out
 from pipeline.core.settings import ElasticsearchSettings
 from pipeline.embedded.ports import RANGE, is_free
 from pipeline.embedded.servers import Addresses, start_elasticsearch, start_kafka, stop
@@ -40,7 +41,7 @@ def _logs_of_its_own() -> Iterator[None]:
     """A command that a test calls sets up logging for the whole process; the next test starts afresh."""
     yield
     root = logging.getLogger()
-    root.handlers[:] = [handler for handler in root.handlers if type(handler) is not logging.StreamHandler]
+    root.handlers[:] = [handler for handler in root.handlers if not isinstance(handler, Out)]
     logging.getLogger("groundswell").setLevel(logging.NOTSET)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from pipeline.app import logs
 from pipeline.app.brokers import Brokers
 from pipeline.core.configuration import read_settings
 from pipeline.core.errors import ConfigError
@@ -30,7 +31,10 @@ def settings_for(args: argparse.Namespace) -> Settings:
 
     Raises ConfigError with all problems at once.
     """
-    return read_settings(settings_file(getattr(args, "config", None), os.environ, home_for(args)), os.environ)
+    file = settings_file(getattr(args, "config", None), os.environ, home_for(args))
+    settings = read_settings(file, os.environ)
+    logs.hide(settings)
+    return settings
 
 
 def settings_file(named: str | None, environ: Mapping[str, str], home: Path) -> Path | None:

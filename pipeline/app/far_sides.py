@@ -19,6 +19,7 @@ from pipeline.app.configuration import elasticsearch_url
 from pipeline.app.site import Site
 from pipeline.app.topics import admin_client, unreachable
 from pipeline.core.errors import GroundswellError, unforeseen
+from pipeline.core.metrics import ELASTICSEARCH
 from sinks import elastic
 
 log = logging.getLogger("groundswell.health")
@@ -27,6 +28,7 @@ EVERY_SECONDS = 5.0
 ANSWER_SECONDS = 8.0
 ELASTICSEARCH_ROLES = ("index", "directory")
 """The roles that cannot work without Elasticsearch; the others need Kafka alone."""
+_COLOURS = ("green", "yellow", "red")
 
 
 class FarSides:
@@ -93,4 +95,6 @@ class FarSides:
             self._client = elastic.client_for(settings, url)
         client = self._client.options(request_timeout=ANSWER_SECONDS, max_retries=0)
         with elastic.answering(client):
-            client.cluster.health()
+            colour = client.cluster.health()["status"]
+        health = self._site.health
+        health.meters.set(ELASTICSEARCH, _COLOURS.index(colour), health.role)

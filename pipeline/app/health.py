@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import logging
 import os
@@ -15,11 +16,11 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
-from pipeline.app import notes
+from pipeline.app import logs, notes
 from pipeline.app.meters import Meters
 from pipeline.app.standing import Standing
 from pipeline.core.errors import ConfigError
-from pipeline.core.metrics import READY
+from pipeline.core.metrics import READY, WAITING
 
 log = logging.getLogger("groundswell.health")
 
@@ -39,14 +40,18 @@ class Health:
 
     def waits(self, part: str, reason: str) -> None:
         """``part`` (kafka, elasticsearch …) keeps the process from its work, for ``reason``."""
+        # A page is read by more people than a log.
+        shown = logs.concealed(reason)
         with self._lock:
-            self._reasons[part] = reason
+            self._reasons[part] = shown
             self.meters.set(READY, 0, self.role)
+            self.meters.set(WAITING, 1, self.role, part)
 
     def works(self, part: str) -> None:
         """``part`` no longer keeps the process from its work."""
         with self._lock:
-            self._reasons.pop(part, None)
+            if self._reasons.pop(part, None) is not None:
+                self.meters.set(WAITING, 0, self.role, part)
             if not self._reasons:
                 self.meters.set(READY, 1, self.role)
 
@@ -93,7 +98,8 @@ async def serve(health: Health, host: str, port: int) -> tuple[web.AppRunner, in
         return web.Response(body=msgspec.json.encode(report), content_type="application/json")
 
     async def metrics(_request: web.Request) -> web.Response:
-        return web.Response(body=health.meters.page(), content_type="text/plain", charset="utf-8")
+        page = await asyncio.to_thread(health.meters.page)
+        return web.Response(body=page, content_type="text/plain", charset="utf-8")
 
     app = web.Application()
     pages = {"healthz": healthz, "readyz": readyz, "status": status, "metrics": metrics}

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -13,6 +17,8 @@ from prometheus_client import (
 
 from pipeline.core.metrics import ALL, Metric
 
+log = logging.getLogger("groundswell.meters")
+
 
 class Meters:
     """The meters of one process."""
@@ -22,6 +28,7 @@ class Meters:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._meters: dict[str, Counter | Gauge | Histogram] = {m.name: self._make(m) for m in ALL}
+        self._asked: list[Callable[[], None]] = []
 
     def _make(self, metric: Metric) -> Counter | Gauge | Histogram:
         if metric.kind == "counter":
@@ -50,6 +57,21 @@ class Meters:
         assert isinstance(meter, Histogram)
         meter.labels(*labels).observe(value)
 
+    def forget(self, metric: Metric, *labels: str) -> None:
+        """This process has no say in these labels any longer."""
+        with suppress(KeyError):
+            self._meters[metric.name].remove(*labels)
+
+    def before_each_page(self, ask: Callable[[], None]) -> None:
+        """Has meters set that are worth looking up only when somebody asks. Called by any thread."""
+        self._asked.append(ask)
+
     def page(self) -> bytes:
         """The text that Prometheus scrapes."""
+        for ask in self._asked:
+            try:
+                ask()
+            except Exception as error:
+                # The other numbers are worth as much.
+                log.warning("a metric cannot be told: %r", error)
         return generate_latest(self.registry)

@@ -42,7 +42,7 @@ class Patience:
                 if self._ended.is_set():
                     raise FatalError(f"stopped while waiting: {error}") from error
                 self._health.waits(self._part, str(error))
-                self._health.meters.count(RETRIES, 1, self._health.role)
+                self._health.meters.count(RETRIES, 1, self._health.role, self._part)
                 if not waiting:
                     waiting = True
                     self._count(1, f"{error}; trying again until it can")

@@ -116,6 +116,11 @@ class Producer:
                 if self._abandoned.is_set():
                     raise FatalError(_ABANDONED) from None
 
+    @property
+    def waiting(self) -> int:
+        """How many records Kafka has not confirmed."""
+        return len(self._producer)
+
     def abandon(self) -> None:
         """The process ends: nobody waits for Kafka any longer. What was not confirmed is done again."""
         self._abandoned.set()

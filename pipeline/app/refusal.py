@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
+from threading import Lock
 from typing import Any
 
 from pipeline.app.producer import Record
@@ -10,6 +12,29 @@ from pipeline.app.topics import Topics
 from pipeline.core.errors import RejectedError
 from pipeline.core.post import MAX_ID_BYTES
 from pipeline.core.rejection import Rejection, Stage, encode_rejection, reject
+
+
+class Refusals:
+    """How many records were refused, by stage and reason. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def note(self, stage: str, reason: str) -> None:
+        """One more."""
+        with self._lock:
+            self._counts[stage, reason] += 1
+
+    def take(self) -> dict[tuple[str, str], int]:
+        """Those since the last call."""
+        with self._lock:
+            counts, self._counts = self._counts, Counter()
+        return dict(counts)
+
+
+TALLY = Refusals()
+"""Of all stages of this process."""
 
 
 def refuse(  # noqa: PLR0913 - each is a column of the rejection
@@ -42,4 +67,5 @@ def refuse(  # noqa: PLR0913 - each is a column of the rejection
 
 def as_record(rejection: Rejection, topics: Topics) -> Record:
     """The record of a rejection; its key is the rejection's id, so that a repeat replaces the first."""
+    TALLY.note(rejection.stage, rejection.reason)
     return Record(topics.rejected.name, rejection.id.encode(), encode_rejection(rejection))

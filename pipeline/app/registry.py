@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, cast
 
+from pipeline.app import logs
 from pipeline.core.configuration import convert_table
 from pipeline.core.errors import ConfigError
 from pipeline.core.process import Chain
@@ -89,7 +90,9 @@ def _connector(name: str, table: Mapping[str, Any]) -> tuple[ModuleType, Any]:
         module = load("connectors", kind)
     except ConfigError as error:
         raise ConfigError(f"{path}.kind: {error}") from None
-    return module, convert_table(module.SETTINGS, table, path)
+    settings = convert_table(module.SETTINGS, table, path)
+    logs.hide(settings)
+    return module, settings
 
 
 def build_chain(settings: Settings, home: Path | None = None) -> Chain:
@@ -134,4 +137,6 @@ def build_steps(settings: Settings, home: Path | None = None) -> tuple[list[tupl
 
 def read_table(module: ModuleType, tables: Mapping[str, Mapping[str, Any]], family: Family, name: str) -> Any:
     """The SETTINGS of a part from its table, if it has one; ConfigError with every problem."""
-    return convert_table(module.SETTINGS, tables.get(name, {}), f"{family}.{name}")
+    settings = convert_table(module.SETTINGS, tables.get(name, {}), f"{family}.{name}")
+    logs.hide(settings)
+    return settings

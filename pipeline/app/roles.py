@@ -22,8 +22,10 @@ from pipeline.app.amends import amends
 from pipeline.app.authors import stage as author_stage
 from pipeline.app.authors.marks import AuthorMarks
 from pipeline.app.authors.memory import AuthorMemory
+from pipeline.app.cases.counting import CaseCounts
 from pipeline.app.cases.journal import journal_to, restore
 from pipeline.app.cases.keeper import CaseKeeper
+from pipeline.app.cases.listing import CaseList
 from pipeline.app.cases.notices import queues_of
 from pipeline.app.changes import load
 from pipeline.app.collectors import Collectors
@@ -48,6 +50,7 @@ from pipeline.app.producer import Producer
 from pipeline.app.registry import build_chain
 from pipeline.app.site import Site, group, now
 from pipeline.app.topics import Topics, ensure_topics
+from pipeline.app.vitals import tell_queue, tell_vitals
 from pipeline.app.worker import Role, Stage, Worker
 from pipeline.core.errors import FatalError
 from pipeline.core.newest import Newest
@@ -84,6 +87,7 @@ async def _run(name: str, settings: Settings, home: Path, file: Path | None) -> 
     note = health.announce(home, name, port)
     log.info("%s: health at http://%s:%d/readyz", name, settings.http.host, port)
     FarSides(site).start()
+    tell_vitals(site)
     try:
         topics = await _unless(stop, site, _topics(site))
         if topics is not None:
@@ -174,6 +178,7 @@ async def _index(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     marks = AuthorMarks(topics.authors.name, sink.authors)
     cases = Cases(sink.client, site.settings.elasticsearch)
     journal = journal_to(producer, topics)
+    CaseCounts(CaseList(sink.client, site.settings.elasticsearch, cases), site).start()
     keeper = CaseKeeper(cases, journal, lambda: _restore(site, topics, cases))
     patience = site.patience("elasticsearch")
     engine = site.settings.engine
@@ -270,6 +275,7 @@ async def _work(  # noqa: PLR0913 - what a worker is made of
     in_hand: Mapping[str, int] | None = None,
     slow: Mapping[str, float] | None = None,
 ) -> None:
+    tell_queue(site, producer)
     slowness = site.settings.engine.stall_seconds * _SLOW_SHARE
     worker = Worker(
         Role(role, group(site.settings, role)),
@@ -290,6 +296,7 @@ async def _work(  # noqa: PLR0913 - what a worker is made of
 
 async def _collect(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     producer = Producer(site.brokers, client_id="groundswell-collect")
+    tell_queue(site, producer)
     collectors = Collectors(site, topics, producer, CursorStore(site.home))
     try:
         await collectors.run(stop)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipeline.app import logs
 from pipeline.app.configuration import brokers_of
 from pipeline.app.health import Health
 from pipeline.app.patience import Patience
@@ -47,7 +48,9 @@ class Site:
 
     def reread(self) -> Settings:
         """The settings as they stand in the file now; ConfigError with all problems of it."""
-        return read_settings(self.file, os.environ)
+        settings = read_settings(self.file, os.environ)
+        logs.hide(settings)
+        return settings
 
     def look_again(self) -> None:
         """Has everything tried again that was given up."""

@@ -14,6 +14,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from pipeline.app import logs
 from pipeline.app.collect import Tally
 from pipeline.core.protocols import Connector, Cursor, Limit, Read
 
@@ -124,7 +125,8 @@ class Watch:
         """It does not work now, for ``reason``, and is tried again in so many ``seconds``."""
         self._busy = None
         again = None if seconds is None else self._clock() + seconds
-        self._standing = replace(self._standing, state=state, reason=reason, again=again)
+        shown = logs.concealed(reason)
+        self._standing = replace(self._standing, state=state, reason=shown, again=again)
 
 
 def _moment(limit: Limit, now: float) -> float | None:

@@ -6,13 +6,14 @@ the log and on the health page; what stays stalled is ended, at last without ask
 
 from __future__ import annotations
 
-import faulthandler
 import logging
 import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping
+from pathlib import PurePath
 
 from msgspec import Struct
 
@@ -30,6 +31,8 @@ GRACE_SECONDS = 40.0
 # A tick that comes so much too late says that the whole process was stopped, and not that it hangs.
 _FROZEN_SECONDS = 5.0
 _TICK_SECONDS = 0.5
+# Of each thread, when a process ends for a stall.
+_FRAMES = 10
 
 
 class Limits(Struct, frozen=True):
@@ -137,13 +140,30 @@ class Watchdog:
         self._told = set(stalled)
 
     def _finish(self, reason: str) -> None:
-        log.critical("%s: %s; ending the process, where its threads stand follows", self._role, reason)
-        faulthandler.dump_traceback(sys.stderr, all_threads=True)
+        log.critical(
+            "%s: %s; ending the process, whose threads stand, most recent call first, at: %s",
+            self._role,
+            reason,
+            _standing(),
+        )
         self._end(FatalError(reason))
         # Not `_done`: the worker may end in good order, and then wait for ever for a thread that hangs.
         time.sleep(GRACE_SECONDS)
         log.critical("%s: does not end by itself; killing it, which loses nothing", self._role)
         os._exit(1)
+
+
+def _standing() -> str:
+    """Where each thread but ours stands, in a line."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    told = []
+    for number, frame in sys._current_frames().items():
+        if number == threading.get_ident():
+            continue
+        calls = reversed(traceback.extract_stack(frame)[-_FRAMES:])
+        places = " < ".join(f"{PurePath(at.filename).name}:{at.lineno} {at.name}" for at in calls)
+        told.append(f"{names.get(number, number)}: {places}")
+    return "; ".join(told)
 
 
 def _name(partition: Partition) -> str:

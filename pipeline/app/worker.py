@@ -18,14 +18,16 @@ import faust
 from msgspec import Struct
 
 from pipeline.app import batch_driver
+from pipeline.app.ages import Ages
 from pipeline.app.batch_driver import BatchConsumer, RecordBatch
 from pipeline.app.brokers import Brokers
 from pipeline.app.health import Health
 from pipeline.app.watchdog import Limits, Watchdog
 from pipeline.core.errors import FatalError
-from pipeline.core.metrics import BATCH_SECONDS, IN_HAND, LAG, LOST, RECORDS_IN, RECORDS_OUT
+from pipeline.core.metrics import AGE, BATCH_SECONDS, IN_HAND, LAG, LOST, REBALANCES, RECORDS_IN, RECORDS_OUT
 from pipeline.core.refusal_rate import RefusalRate
 from pipeline.core.settings import Settings
+from pipeline.core.stalls import Partition, Progress
 
 log = logging.getLogger("groundswell.worker")
 
@@ -83,6 +85,7 @@ class Worker:
         self._meters = state.meters
         self._refusals = RefusalRate(settings.engine.rejected_share)
         self._home = home
+        self._ages = Ages()
         bounds = dict.fromkeys(stages, settings.engine.in_flight_batches) | dict(in_hand or {})
         self._slots = {topic: asyncio.Semaphore(bound) for topic, bound in bounds.items()}
         self._in_hand: set[asyncio.Task[None]] = set()
@@ -144,6 +147,7 @@ class Worker:
         """Takes one batch in hand. Whatever goes wrong ends the process: Faust would restart the agent."""
         try:
             batch_driver.take(batch)
+            self._ages.began(batch)
             self._meters.count(RECORDS_IN, len(batch.records), self._role.name)
             await self._slots[batch.topic].acquire()
             began = time.monotonic()
@@ -165,6 +169,7 @@ class Worker:
             self._end(error)
             return
         batch_driver.confirm(batch)
+        self._ages.ended(batch)
         self._refusals.note(applied + rejected, rejected)
         if self._refusals.excess:
             self._end(
@@ -231,6 +236,7 @@ class Worker:
     async def _watch(self) -> None:
         """Ready once the group has given us a place; lag a partition, every second."""
         consumer = cast(BatchConsumer, self._app.consumer)
+        generation = 0
         while True:
             if self._app.rebalancing or not consumer.assignment():
                 # More workers than partitions leave some without any; that is a place, too.
@@ -241,11 +247,24 @@ class Worker:
             else:
                 self._health.works("kafka")
             progress = consumer.progress()
-            for (topic, partition), one in progress.items():
-                lag = max(one.end - one.done, 0)
-                self._meters.set(LAG, lag, self._role.name, topic, str(partition))
+            self._tell_lag(progress)
+            if self._app.consumer_generation_id != generation:
+                generation = self._app.consumer_generation_id
+                self._meters.count(REBALANCES, 1, self._role.name)
             self._watchdog.feed(progress, consumer.states())
             await asyncio.sleep(1)
+
+    def _tell_lag(self, progress: Mapping[Partition, Progress]) -> None:
+        """Of the partitions that this process holds, and of no others any longer."""
+        now = time.time()
+        for topic, partition in self._ages.left_by(progress):
+            self._meters.forget(LAG, self._role.name, topic, str(partition))
+            self._meters.forget(AGE, self._role.name, topic, str(partition))
+        for at, one in progress.items():
+            lag = max(one.end - one.done, 0)
+            labels = (self._role.name, at[0], str(at[1]))
+            self._meters.set(LAG, lag, *labels)
+            self._meters.set(AGE, self._ages.oldest(at, lag, now), *labels)
 
     async def _survey(self) -> None:
         """Where the partitions end, from time to time: what nobody fetches shows in no other way."""

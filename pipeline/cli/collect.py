@@ -8,6 +8,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from pipeline.cli.log_option import add_log_format, set_up_logs
 from pipeline.core.errors import ConfigError
 from pipeline.core.schema import suggestion
 
@@ -28,6 +29,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument(
         "--dry-run", action="store_true", help="print the posts; send nothing and keep no cursor"
     )
+    add_log_format(command)
     command.set_defaults(run=run)
 
 
@@ -36,13 +38,12 @@ def run(args: argparse.Namespace) -> int:
 
     With ``--dry-run`` onto standard output instead.
     """
-    from pipeline.app import logs
     from pipeline.app.configuration import home_for, settings_for
     from pipeline.app.cursors import CursorStore
     from pipeline.app.registry import build_connector
 
     settings = settings_for(args)
-    logs.set_up(settings.log.level, settings.log.format)
+    set_up_logs(args, settings.log.level, settings.log.format, settings.log.lines_a_minute)
     if args.name not in settings.connectors:
         raise ConfigError(_unknown(args.name, sorted(settings.connectors)))
     # A dry run must not make a connector remember what was never sent.

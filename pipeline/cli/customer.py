@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
+from pipeline.cli.log_option import add_log_format, set_up_logs
 from pipeline.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_import(verbs)
     remove = verbs.add_parser("remove", help="take customers out of the books")
     remove.add_argument("ids", nargs="+", metavar="ID")
+    add_log_format(remove)
     remove.set_defaults(run=run_remove)
     show = verbs.add_parser("show", help="one customer, with everything known")
     show.add_argument("id", metavar="ID", help="the customer's id, as the books have it")
@@ -61,6 +63,7 @@ def _add_import(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     option("--yes", action="store_true", help="replace also where that looks like an accident")
     option("--dry-run", action="store_true", help="change nothing, say what would change")
     option("--format", choices=FORMATS, default="table", help="of the list of what is wrong")
+    add_log_format(command)
     command.set_defaults(run=run_import)
 
 
@@ -173,12 +176,11 @@ def run_remove(args: argparse.Namespace) -> int:
 
 def _place(args: argparse.Namespace, *, create: bool) -> tuple[Settings, Brokers, str]:
     """The settings, where Kafka is, and the name of the topic of customers."""
-    from pipeline.app import logs
     from pipeline.app.configuration import brokers_of, home_for, settings_for
     from pipeline.app.topics import admin_client, ensure_topics, topics_of
 
     settings = settings_for(args)
-    logs.set_up("warning")
+    set_up_logs(args)
     brokers = brokers_of(settings, home_for(args))
     if create:
         return settings, brokers, ensure_topics(brokers, settings.kafka).customers.name

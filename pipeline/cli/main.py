@@ -88,7 +88,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(error: GroundswellError, status: int) -> int:
-    print(f"groundswell: {error}", file=sys.stderr)
+    from pipeline.app import logs
+
+    message = logs.concealed(str(error))
+    if not logs.last_words(message):
+        print(f"groundswell: {message}", file=sys.stderr)
     return status
 
 

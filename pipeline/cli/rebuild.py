@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from pipeline.cli.log_option import add_log_format, set_up_logs
 from pipeline.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,12 +20,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument(
         "--keep", action="store_true", help="drop nothing; only write what is missing or older"
     )
+    add_log_format(command)
     command.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Drops the indices unless ``--keep``, then writes everything that the log holds."""
-    from pipeline.app import logs
     from pipeline.app.configuration import brokers_of, elasticsearch_url, home_for, settings_for
     from pipeline.app.producer import Producer
     from pipeline.app.reconstruction import Log, reconstruct
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from sinks import elastic
 
     settings = settings_for(args)
-    logs.set_up("warning")
+    set_up_logs(args)
     home = home_for(args)
     if not args.keep and not args.yes and not _agreed(settings.elasticsearch.prefix):
         raise ConfigError("nothing was dropped; answer yes, or use --yes or --keep")

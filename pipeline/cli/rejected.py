@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.cli.log_option import add_log_format, set_up_logs
 from pipeline.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     replay.add_argument("--all", action="store_true", help="everything that stands rejected")
     replay.add_argument("--from", dest="file", metavar="FILE", help="the posts of `export`, mended")
     replay.add_argument("--dry-run", action="store_true", help="say what would be sent; send nothing")
+    add_log_format(replay)
     replay.set_defaults(run=run_replay)
 
 
@@ -156,12 +158,11 @@ def _lines(file: str) -> list[bytes]:
 
 
 def _place(args: argparse.Namespace):  # type: ignore[no-untyped-def]
-    from pipeline.app import logs
     from pipeline.app.configuration import brokers_of, home_for, settings_for
     from pipeline.app.topics import admin_client, topics_of
 
     settings = settings_for(args)
-    logs.set_up("warning")
+    set_up_logs(args)
     brokers = brokers_of(settings, home_for(args))
     admin_client(brokers).close()  # says in one sentence when Kafka is away
     return brokers, topics_of(settings.kafka)

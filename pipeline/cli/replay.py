@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from pipeline.cli.log_option import add_log_format, set_up_logs
 from pipeline.core.errors import ConfigError, FatalError, GroundswellError
 
 if TYPE_CHECKING:
@@ -29,19 +30,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument(
         "--resume", action="store_true", help="go on where an interrupted replay of the file stopped"
     )
+    add_log_format(command)
     command.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Sends each file in turn; a bad line is set aside in the rejected topic and does not stop the rest."""
-    from pipeline.app import logs
     from pipeline.app.collect import Tally
     from pipeline.app.configuration import brokers_of, home_for, settings_for
     from pipeline.app.replay import replay_file
     from pipeline.app.topics import ensure_topics
 
     settings = settings_for(args)
-    logs.set_up("warning")
+    set_up_logs(args)
     if args.rate is not None and args.rate <= 0:
         raise ConfigError("--rate must be above 0")
     home = home_for(args)

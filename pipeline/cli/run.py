@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
+from pipeline.cli.log_option import add_log_format, set_up_logs
 from pipeline.core.errors import ConfigError, GroundswellError, unforeseen
 
 
@@ -14,6 +15,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "run", help="the daemon: collect, enrich, index and directory until told to end"
     )
     command.add_argument("--role", help="only these roles, separated by commas (default: all of them)")
+    add_log_format(command)
     command.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)
     command.add_argument("--lock", type=int, help=argparse.SUPPRESS)
     command.set_defaults(run=run)
@@ -21,7 +23,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """One role runs in this process; several in one process each, below this one."""
-    from pipeline.app import supervision
+    from pipeline.app import logs, supervision
     from pipeline.app.configuration import home_for
 
     try:
@@ -29,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     except Exception as error:
         if args.lock is not None:
             words = str(error) if isinstance(error, GroundswellError) else unforeseen(error)
-            supervision.leave_words(home_for(args), args.role, words)
+            supervision.leave_words(home_for(args), args.role, logs.concealed(words))
         raise
 
 
@@ -40,7 +42,8 @@ def _run(args: argparse.Namespace) -> int:
     from pipeline.app.roles import run_role
 
     settings = settings_for(args)
-    logs.set_up(settings.log.level, settings.log.format)
+    set_up_logs(args, settings.log.level, settings.log.format, settings.log.lines_a_minute)
+    logs.catch_all()
     roles = [role.strip() for role in args.role.split(",")] if args.role else list(ROLES)
     if len(set(roles)) < len(roles):
         raise ConfigError(f"--role names a role twice: {args.role}")
@@ -52,7 +55,8 @@ def _run(args: argparse.Namespace) -> int:
     home = home_for(args)
     if len(roles) > 1:
         config = ["--config", args.config] if args.config else []
-        supervisor.supervise(roles, [*config, "run"], home, settings.daemon)
+        form = ["--log-format", args.log_format] if args.log_format else []
+        supervisor.supervise(roles, [*config, "run", *form], home, settings.daemon)
         return 0
     if args.lock is None and roles[0] in role_lock.SOLE:
         role_lock.take(home, roles[0])

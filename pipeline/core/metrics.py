@@ -52,14 +52,21 @@ RETRIES = Metric(
     "groundswell_retries_total",
     "counter",
     "attempts",
-    "Attempts repeated because the other side could not take any",
-    ("role",),
+    "Attempts repeated because the other side could not take any, by which side: kafka or elasticsearch",
+    ("role", "part"),
 )
 LAG = Metric(
     "groundswell_lag_records",
     "gauge",
     "records",
     "Records of a partition not yet confirmed",
+    ("role", "topic", "partition"),
+)
+AGE = Metric(
+    "groundswell_oldest_record_seconds",
+    "gauge",
+    "seconds",
+    "Age of the oldest record of a partition that is not yet confirmed, 0 where there is none",
     ("role", "topic", "partition"),
 )
 LOST = Metric(
@@ -69,8 +76,86 @@ LOST = Metric(
     "Records that Kafka's retention removed before they were read",
     ("role", "topic"),
 )
+REFUSALS = Metric(
+    "groundswell_refusals_total",
+    "counter",
+    "records",
+    "Records refused, by the stage and the reason of their rejection; a repeat counts again",
+    ("role", "stage", "reason"),
+)
+REBALANCES = Metric(
+    "groundswell_rebalances_total",
+    "counter",
+    "rebalances",
+    "Times that the consumer group shared out its partitions anew",
+    ("role",),
+)
+PRODUCER_QUEUE = Metric(
+    "groundswell_producer_queue_records",
+    "gauge",
+    "records",
+    "Records handed to the producer that Kafka has not confirmed; it takes 100,000 and then blocks",
+    ("role",),
+)
 READY = Metric(
     "groundswell_ready", "gauge", "flag", "1 when the process does its work, 0 when it waits", ("role",)
+)
+WAITING = Metric(
+    "groundswell_waiting",
+    "gauge",
+    "flag",
+    "1 while the process waits for this part, as /readyz names it: kafka, elasticsearch, directory, stall …",
+    ("role", "part"),
+)
+ELASTICSEARCH = Metric(
+    "groundswell_elasticsearch_status",
+    "gauge",
+    "0 to 2",
+    "Health of the Elasticsearch cluster as it said last: 0 green, 1 yellow, 2 red",
+    ("role",),
+)
+BUILD = Metric(
+    "groundswell_build_info", "gauge", "1", "Always 1; the version is the label", ("role", "version")
+)
+STARTED = Metric(
+    "groundswell_started_seconds", "gauge", "seconds since 1970", "When the process began", ("role",)
+)
+MEMORY = Metric(
+    "groundswell_memory_bytes",
+    "gauge",
+    "bytes",
+    "Resident memory of the process, without the files that it maps",
+    ("role",),
+)
+CPU = Metric(
+    "groundswell_cpu_seconds_total", "counter", "seconds", "Processor time of all threads", ("role",)
+)
+ROLE_DEATHS = Metric(
+    "groundswell_role_deaths",
+    "gauge",
+    "deaths",
+    "Deaths in a row of each role below the same supervisor, as every living role there tells them",
+    ("role",),
+)
+ROLE_PARKED = Metric(
+    "groundswell_role_parked",
+    "gauge",
+    "flag",
+    "1 for a role that its supervisor has given up for long, as every living role there tells it",
+    ("role",),
+)
+CASES_OPEN = Metric(
+    "groundswell_cases_open", "gauge", "cases", "Cases of a queue that are not resolved", ("queue",)
+)
+CASES_UNASSIGNED = Metric(
+    "groundswell_cases_unassigned", "gauge", "cases", "Cases of a queue that nobody has taken", ("queue",)
+)
+CASES_LATE = Metric(
+    "groundswell_cases_late",
+    "gauge",
+    "cases",
+    "Cases of a queue without a first response although it was due",
+    ("queue",),
 )
 CUSTOMER_CHANGES = Metric(
     "groundswell_customer_changes_total",
@@ -92,6 +177,20 @@ RELINKED = Metric(
     "posts",
     "Posts sent once more because a customer changed, by pass: first or second",
     ("role", "pass"),
+)
+FILES_EDITION = Metric(
+    "groundswell_files_edition",
+    "gauge",
+    "editions",
+    "How many times the files of the steps (rules, brands …) were taken up, 1 at the start",
+    ("role",),
+)
+FILES_VALID = Metric(
+    "groundswell_files_valid",
+    "gauge",
+    "flag",
+    "1 when those files are in use as they are, 0 when a change was refused and the older ones go on",
+    ("role",),
 )
 CONNECTOR_POSTS = Metric(
     "groundswell_connector_posts_total",
@@ -150,11 +249,28 @@ ALL: tuple[Metric, ...] = (
     IN_HAND,
     RETRIES,
     LAG,
+    AGE,
     LOST,
+    REFUSALS,
+    REBALANCES,
+    PRODUCER_QUEUE,
     READY,
+    WAITING,
+    ELASTICSEARCH,
+    BUILD,
+    STARTED,
+    MEMORY,
+    CPU,
+    ROLE_DEATHS,
+    ROLE_PARKED,
+    CASES_OPEN,
+    CASES_UNASSIGNED,
+    CASES_LATE,
     CUSTOMER_CHANGES,
     DIRECTORY_AGE,
     RELINKED,
+    FILES_EDITION,
+    FILES_VALID,
     CONNECTOR_POSTS,
     CONNECTOR_STATE,
     CONNECTOR_LAST_POST,

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+LINES_A_MINUTE = 30
+
 
 class DaemonSettings(Struct, frozen=True, kw_only=True):
     """When `groundswell run` gives up a role that dies again and again."""
@@ -90,5 +92,18 @@ class LogSettings(Struct, frozen=True, kw_only=True):
         Literal["debug", "info", "warning", "error"], Meta(description="The least that is worth a line.")
     ] = "info"
     format: Annotated[
-        Literal["text", "json"], Meta(description="Lines for people, or one JSON object a line.")
+        Literal["text", "json"],
+        Meta(
+            description="Lines for people, or one JSON object a line with the names of the Elastic Common"
+            " Schema. `--log-format` of a command goes before."
+        ),
     ] = "text"
+    lines_a_minute: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Lines of one kind a minute, at most; of the rest one line tells the number."
+            " 0: no limit.",
+        ),
+    ] = LINES_A_MINUTE
