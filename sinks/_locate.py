@@ -10,13 +10,16 @@ cheapest first:
    deletions that are not found in the two likely ones;
 3. a search by ids, for first sights without a date. It does not see the last second, which memory
    covers; a refresh instead would cost seconds.
+
+A month that retention dropped must not come back for the sake of one late post: what is past its time is
+written only where it still lives, and memory does not count there, for the index may be gone.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock
 from typing import Any
 
@@ -26,6 +29,7 @@ from elasticsearch import Elasticsearch, NotFoundError
 from pipeline.core.errors import RetryableError
 from pipeline.core.event import Event
 from pipeline.core.index_name import alias, undated
+from pipeline.core.retention import Expiry
 from sinks._client import answering, request
 from sinks._outcome import Cause, said
 
@@ -71,18 +75,24 @@ class Homes:
 class Locator:
     """Finds the indices of posts. Thread-safe, for different threads hold different posts."""
 
-    def __init__(self, client: Elasticsearch, prefix: str, capacity: int) -> None:
+    def __init__(
+        self, client: Elasticsearch, prefix: str, capacity: int, expiry: Callable[[], Expiry] = Expiry
+    ) -> None:
+        """``expiry`` tells what is past its time now."""
         self._client = client
+        self._expiry = expiry
         self._undated = undated(prefix)
         self._all = alias(prefix) + "-*"
         self.homes = Homes(capacity)
 
     def locate(self, batch: Mapping[str, Sequence[Event]]) -> dict[str, str]:
         """The index that each id of the batch is to be written to; ``batch`` holds the events of each id.
+        None for those that are past their time and live nowhere.
 
         Raises RetryableError, ConfigError.
         """
-        found = self.homes.known(batch)
+        expiry = self._expiry()
+        found = {id: index for id, index in self.homes.known(batch).items() if not expiry.index(index)}
         target = {id: self._by_date(events) for id, events in batch.items() if id not in found}
         with answering(self._client):
             dated = [id for id, index in target.items() if index != self._undated]
@@ -93,6 +103,9 @@ class Locator:
                 found |= self._among([(index, id) for index in self._indices() for id in lost])
             sights = set(target).difference(found, dated, changed)
             found |= self._search(sorted(sights))
+        past = [id for id in target if id not in found and any(map(expiry.event, batch[id]))]
+        for id in past:
+            del target[id]
         return target | found
 
     def authors(self, homes: Mapping[str, str]) -> dict[str, str]:

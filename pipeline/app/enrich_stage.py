@@ -34,6 +34,7 @@ from pipeline.core.newest import Newest
 from pipeline.core.post import Post, decode_post
 from pipeline.core.process import Chain, Outcome
 from pipeline.core.rejection import identity_under
+from pipeline.core.retention import Expiry
 from pipeline.core.version import version_of
 
 log = logging.getLogger("groundswell.enrich")
@@ -66,8 +67,10 @@ class EnrichStage:
         load: Callable[[int], Newest],
         gate: Gate | None = None,
         patience: Patience | None = None,
+        expiry: Callable[[datetime], Expiry] = lambda _: Expiry(),
     ) -> None:
-        """``load`` gives the memory of a partition; ``patience`` asks again while Kafka is away."""
+        """``load`` gives the memory of a partition; ``patience`` asks again while Kafka is away; ``expiry``
+        tells what is past its time at a moment."""
         self._chain = chain
         self._load = load
         self._lanes: dict[int, tuple[Lane, Newest]] = {}
@@ -77,6 +80,7 @@ class EnrichStage:
         self._clock = clock
         self._gate = gate or OpenGate()
         self._patience = patience
+        self._expiry = expiry
         self._closed = threading.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="groundswell-enrich")
 
@@ -148,7 +152,10 @@ class EnrichStage:
     def _decode(
         self, fetched: Sequence[Any], newest: Newest, now: datetime
     ) -> tuple[list[Post], list[_Source], list[Record]]:
-        """The posts that may still be published, each with what it came from, and the rejections."""
+        """The posts that may still be published, each with what it came from, and the rejections.
+
+        What is past its time is passed over, but for deletions: their post may still be there."""
+        expiry = self._expiry(now)
         posts: list[Post] = []
         sources: list[_Source] = []
         refused: list[Record] = []
@@ -158,6 +165,8 @@ class EnrichStage:
                 post = decode_post(record.value or b"")
             except RejectedError as error:
                 refused.append(self._refuse(source, error, now))
+                continue
+            if not post.deleted and expiry.post(post, datetime.fromtimestamp(record.timestamp / 1000, UTC)):
                 continue
             version = version_of(post, source.operation)
             if newest.admits(post.id, newest.lift(post.id, version)):

@@ -24,6 +24,7 @@ from pipeline.app.topics import Topics
 from pipeline.core.errors import RejectedError
 from pipeline.core.event import Event, decode_event
 from pipeline.core.protocols import Sink
+from pipeline.core.retention import Expiry
 
 # Two requests at once keep Elasticsearch busy while the next body is built.
 WRITERS = 2
@@ -42,9 +43,11 @@ class IndexStage:
         *,
         marks: AuthorMarks,
         then: Sequence[Callable[[Sequence[Event]], None]] = (),
+        expiry: Callable[[], Expiry] = Expiry,
     ) -> None:
         """``then`` are called with the events that the index took, before their batch counts as done; they
-        raise RetryableError where they are to be called again."""
+        raise RetryableError where they are to be called again. ``expiry`` tells what is past its time now."""
+        self._expiry = expiry
         self._sink = sink
         self._producer = producer
         self._topics = topics
@@ -89,14 +92,19 @@ class IndexStage:
 
     def _decode(self, batch: RecordBatch) -> tuple[Sequence[Event], Sequence[Any], list[Record]]:
         events, sources, refused = [], [], []
+        expiry = self._expiry()
         for record in batch.records:
             if record.value is None:
-                continue  # the tombstone of a purged stub: the log is done with this post
+                continue  # the tombstone of a purged post: the log is done with it
             try:
-                events.append(decode_event(record.value))
-                sources.append(record)
+                event = decode_event(record.value)
             except RejectedError as error:
                 refused.append(refuse(record, error, "index", self._topics, self._clock()))
+                continue
+            # A deletion passes: its post may still be there.
+            if event.post.deleted or not expiry.event(event):
+                events.append(event)
+                sources.append(record)
         return events, sources, refused
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
@@ -38,8 +38,11 @@ class LogRecord(Struct, frozen=True):
     headers: Headers = ()
 
 
-def read_topic(brokers: Brokers, topic: str, partition: int | None = None) -> Iterator[list[LogRecord]]:
-    """Portions of consecutive records of one partition or of all, each partition in order.
+def read_topic(
+    brokers: Brokers, topic: str, partition: int | None = None, *, start: Mapping[int, int] | None = None
+) -> Iterator[list[LogRecord]]:
+    """Portions of consecutive records of one partition or of all, each partition in order. ``start`` gives
+    the offset to begin with by partition, where it is not the first.
 
     Raises RetryableError when Kafka is away or falls silent. A topic that is not there has no records.
     """
@@ -58,15 +61,21 @@ def read_topic(brokers: Brokers, topic: str, partition: int | None = None) -> It
         logger=log,
     )
     try:
-        yield from _read(consumer, topic, partition)
+        yield from _read(consumer, topic, partition, start or {})
     except KafkaException as error:
         raise RetryableError(f"Kafka at {brokers} did not give the topic {topic}: {error}") from error
     finally:
         consumer.close()
 
 
-def _read(consumer: Consumer, topic: str, partition: int | None) -> Iterator[list[LogRecord]]:
-    open_ends = _ends(consumer, topic, partition)
+def _read(
+    consumer: Consumer, topic: str, partition: int | None, start: Mapping[int, int]
+) -> Iterator[list[LogRecord]]:
+    open_ends = {
+        number: (max(first, start.get(number, first)), after)
+        for number, (first, after) in _ends(consumer, topic, partition).items()
+        if start.get(number, first) < after
+    }
     consumer.assign([TopicPartition(topic, number, first) for number, (first, _) in open_ends.items()])
     waiting = set(open_ends)
     heard = time.monotonic()

@@ -67,7 +67,8 @@ def reconstruct(
 
     brought = restore()
     keeper = CaseKeeper(cases, journal, restore)
-    done = rebuild(brokers, topics.events.name, sink, report, keeper.follow)
+    expiry = settings.expiry(now())
+    done = rebuild(brokers, topics.events.name, sink, report, keeper.follow, expiry=expiry)
     # So that the next question already sees all of it.
     sink.client.indices.refresh(index=f"{settings.elasticsearch.prefix}-posts-*")
     cases.store.refresh()

@@ -45,6 +45,7 @@ from pipeline.app.meters import Meters
 from pipeline.app.producer import Producer
 from pipeline.app.registry import build_chain
 from pipeline.app.site import Site, group, now
+from pipeline.app.tidying.daily import Tidying
 from pipeline.app.topics import Topics, ensure_topics
 from pipeline.app.worker import Role, Stage, Worker
 from pipeline.core.errors import FatalError
@@ -146,6 +147,7 @@ async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:
         load=lambda partition: _remembered(site, topics, partition),
         gate=_gate(site),
         patience=site.patience("kafka"),
+        expiry=site.settings.expiry,
     )
     await _work(site, "enrich", {topics.posts.name: stage}, producer, stop)
 
@@ -167,14 +169,20 @@ def _gate(site: Site) -> Gate:
 async def _index(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     producer = Producer(site.brokers, client_id="groundswell-index")
     url = elasticsearch_url(site.settings, site.home)
-    sink = elastic.build(site.settings.elasticsearch, url, site.settings.engine.bulk_bytes)
+    sink = elastic.build(site.settings.elasticsearch, url, site.settings.engine.bulk_bytes, site.expiry)
     marks = AuthorMarks(topics.authors.name, sink.authors)
     cases = Cases(sink.client, site.settings.elasticsearch)
     journal = journal_to(producer, topics)
     keeper = CaseKeeper(cases, journal, lambda: _restore(site, topics, cases))
     patience = site.patience("elasticsearch")
-    stage = IndexStage(sink, producer, topics, now, patience, marks=marks, then=[keeper.follow])
-    await _work(site, "index", {topics.events.name: stage}, producer, stop)
+    then = [keeper.follow]
+    stage = IndexStage(sink, producer, topics, now, patience, marks=marks, then=then, expiry=site.expiry)
+    tidying = Tidying(site, topics, producer, url)
+    tidying.start()
+    try:
+        await _work(site, "index", {topics.events.name: stage}, producer, stop)
+    finally:
+        await asyncio.to_thread(tidying.end)
 
 
 def _restore(site: Site, topics: Topics, cases: Cases) -> int:

@@ -31,6 +31,7 @@ COMMANDS = (
     "rejected",
     "audit",
     "rebuild",
+    "tidy",
     "check",
     "customer",
 )

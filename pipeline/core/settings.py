@@ -8,12 +8,14 @@ the descriptions here: `docs/settings.md` and the comments of `configs/groundswe
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
 from pipeline.core.process_settings import CollectSettings, DaemonSettings, HttpSettings, LogSettings
+from pipeline.core.retention import Expiry, RetentionSettings, expiry
 
 RESERVED = {
     "GROUNDSWELL_HOME": "the folder with all state of this installation",
@@ -342,7 +344,12 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = {}
     directory: DirectorySettings = DirectorySettings()
+    retention: RetentionSettings = RetentionSettings()
     daemon: DaemonSettings = DaemonSettings()
     collect: CollectSettings = CollectSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
+
+    def expiry(self, now: datetime) -> Expiry:
+        """What is past its time at a moment."""
+        return expiry(self.retention, max(self.kafka.posts_days, self.kafka.rejected_days), now)

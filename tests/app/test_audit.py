@@ -50,12 +50,13 @@ def test_a_sound_installation_is_silent_and_the_sum_is_right() -> None:
         "superseded": 2,
         "deleted": 1,
         "rejected": 1,
+        "expired": 0,
         "in_flight": 0,
         "duplicates": 1,
         "lost": 0,
         "refused_before": 1,
     }
-    parts = ("applied", "superseded", "deleted", "rejected", "in_flight", "duplicates", "lost")
+    parts = ("applied", "superseded", "deleted", "rejected", "expired", "in_flight", "duplicates", "lost")
     assert ledger["records"] == sum(ledger[name] for name in parts)
 
 
