@@ -32,6 +32,8 @@ COMMANDS = (
     "audit",
     "rebuild",
     "tidy",
+    "backup",
+    "restore",
     "check",
     "customer",
 )

@@ -234,6 +234,15 @@ class ElasticsearchSettings(Struct, frozen=True, kw_only=True):
     timeout_seconds: Annotated[
         float, Meta(gt=0, le=3600, description="Seconds to wait for an answer before trying again.")
     ] = 30.0
+    snapshot_repository: Annotated[
+        str,
+        form(
+            "Repository of snapshots, registered in Elasticsearch, that `groundswell backup` writes to"
+            " ([retention.md](retention.md#backups)); empty: none.",
+            r"^(?:[A-Za-z0-9][A-Za-z0-9._-]{0,99})?\Z",
+            "naming a repository",
+        ),
+    ] = ""
 
     def __post_init__(self) -> None:
         if self.api_key and (self.username or self.password):

@@ -1,4 +1,4 @@
-"""What is past its time: by whole months, the same for a post and for its event, and never less as time goes."""
+"""What is past its time: by whole months, alike for post and event, and for good."""
 
 from __future__ import annotations
 
