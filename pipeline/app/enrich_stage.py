@@ -126,7 +126,7 @@ class EnrichStage:
         posts, sources, refused = self._decode(fetched, newest, now)
         outcomes = self._chain.process(
             posts,
-            [datetime.fromtimestamp(source.record.timestamp / 1000, UTC) for source in sources],
+            [_taken_in(source.record) for source in sources],
             prefix=self._prefix,
             now=now,
             operations=[source.operation for source in sources],
@@ -166,7 +166,7 @@ class EnrichStage:
             except RejectedError as error:
                 refused.append(self._refuse(source, error, now))
                 continue
-            if not post.deleted and expiry.post(post, datetime.fromtimestamp(record.timestamp / 1000, UTC)):
+            if expiry.drops_posts and not post.deleted and expiry.post(post, _taken_in(record)):
                 continue
             version = version_of(post, source.operation)
             if newest.admits(post.id, newest.lift(post.id, version)):
@@ -204,3 +204,8 @@ class EnrichStage:
             self._patience.end()
         self._producer.abandon()
         self._thread.shutdown()
+
+
+def _taken_in(record: Any) -> datetime:
+    """When the log took in a record."""
+    return datetime.fromtimestamp(record.timestamp / 1000, UTC)

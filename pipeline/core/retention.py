@@ -75,9 +75,14 @@ class Expiry(Struct, frozen=True):
         """Whether nothing is ever past its time."""
         return self == Expiry()
 
+    @property
+    def drops_posts(self) -> bool:
+        """Whether any post is ever past its time."""
+        return self.posts is not _ALL
+
     def post(self, post: Post, observed: datetime) -> bool:
         """Whether a post that the log took in at ``observed`` is past its time."""
-        if self.posts is _ALL:
+        if not self.drops_posts:
             return False
         seen, created = post.collected_at or observed, post.created_at
         try:
@@ -90,12 +95,13 @@ class Expiry(Struct, frozen=True):
         """Whether an event is past its time: by its month, or as the stub of an old deletion."""
         if event.post.deleted and event.processed_at < self.stubs:
             return True
-        began = month_of(event.index)
-        return (began or event.post.collected_at or event.processed_at) < self.posts
+        if not self.drops_posts:
+            return False
+        return (month_of(event.index) or event.post.collected_at or event.processed_at) < self.posts
 
     def index(self, name: str) -> bool:
         """Whether all that the index of a month holds is past its time; never the undated one's."""
-        began = month_of(name)
+        began = month_of(name) if self.drops_posts else None
         return began is not None and began < self.posts
 
 
