@@ -16,6 +16,8 @@ from pipeline.app.backup.form import read_manifest, records
 from pipeline.app.daemon import Daemon
 from pipeline.app.producer import Producer, Record
 from pipeline.app.topics import topics_of
+from pipeline.core.case import Case
+from sinks.cases import Cases
 from testkit.installation import Installation, Stored, rows_of
 
 RULES = """
@@ -61,6 +63,12 @@ def settled(installation: Installation, daemon: Daemon) -> dict[str, Stored]:
     return rows_of(installation.documents())
 
 
+def cases(installation: Installation) -> list[Case]:
+    store = Cases(installation.client, installation.settings.elasticsearch)
+    store.store.refresh()
+    return [held.case for held in store.all()]
+
+
 def call(installation: Installation, *words: str) -> subprocess.CompletedProcess[bytes]:
     done = installation.command(*words)
     assert done.returncode == 0, done.stderr.decode()
@@ -76,8 +84,8 @@ def test_the_log_comes_back_whole_in_a_fresh_installation(
     assert len(settled(first, daemon)) == 3
     send(first, {"id": "x:2", "deleted": True}, post("x:3", "other form", edited_at="2026-10-22T11:00:00Z"))
     before = settled(first, daemon)
-    (case,) = json.loads(call(first, "queue", "list", "--format", "json").stdout)
-    call(first, "queue", "take", case["id"], "--as", "ann")
+    (case,) = cases(first)
+    call(first, "queue", "take", case.id, "--as", "ann")
     daemon.stop()
     send(first, post("x:4", "still on its way"))
 
@@ -106,8 +114,7 @@ def test_the_log_comes_back_whole_in_a_fresh_installation(
     call(second, "restore", str(folder), "--dry-run")
     call(second, "restore", str(folder), "--yes")
     assert rows_of(second.documents()) == before
-    (again,) = json.loads(call(second, "queue", "list", "--format", "json").stdout)
-    assert again["assignee"] == "ann"
+    assert [case.assignee for case in cases(second)] == ["ann"]
     daemon = second.daemon(*ROLES)
     assert settled(second, daemon).keys() == before.keys() | {"x:4"}
 
@@ -145,12 +152,8 @@ def test_a_snapshot_and_the_log_since_give_what_a_rebuild_gives(
     send(ours, {"id": "x:1", "deleted": True}, post("x:2", "anew", edited_at="2026-10-22T11:00:00Z"))
     send(ours, post("x:30", "it broke again"), post("x:31", "gone from the log before the restore"))
     settled(ours, daemon)
-    (case,) = [
-        row
-        for row in json.loads(call(ours, "queue", "list", "--format", "json").stdout)
-        if "x:30" in json.dumps(row)
-    ]
-    call(ours, "queue", "take", case["id"], "--as", "ann")
+    (case,) = [case for case in cases(ours) if "x:30" in case.posts]
+    call(ours, "queue", "take", case.id, "--as", "ann")
 
     refused = ours.command("restore", "--snapshot", "latest", "--yes")
     assert refused.returncode == 1
@@ -164,8 +167,7 @@ def test_a_snapshot_and_the_log_since_give_what_a_rebuild_gives(
     call(ours, "restore", "--snapshot", made["snapshot"], "--yes")
     restored = rows_of(ours.documents())
     assert ours.audit()[1] == []
-    rows = json.loads(call(ours, "queue", "list", "--format", "json").stdout)
-    assert next(row for row in rows if row["id"] == case["id"])["assignee"] == "ann"
+    assert [held.assignee for held in cases(ours) if held.id == case.id] == ["ann"]
     call(ours, "rebuild", "--yes")
     assert rows_of(ours.documents()) == restored
     assert restored.keys() == {f"x:{n}" for n in range(31)} - {"x:3"}
