@@ -12,10 +12,14 @@ import pytest
 
 from pipeline.app.cases.journal import journal_to
 from pipeline.app.daemon import Daemon
+from pipeline.app.health import Health
 from pipeline.app.log_reader import read_topic
+from pipeline.app.meters import Meters
 from pipeline.app.producer import Producer
 from pipeline.app.reconstruction import Log
+from pipeline.app.site import Site
 from pipeline.app.tidying import cases as case_sweep
+from pipeline.app.tidying.daily import Tidying
 from pipeline.app.tidying.record import Records
 from pipeline.app.tidying.tidier import Tidier
 from pipeline.app.topics import ensure_topics, topics_of
@@ -237,11 +241,35 @@ def test_old_stubs_leave_and_young_ones_stay(plain: Installation, now: datetime)
     assert living(plain, topics.changes.name) == set()
 
 
-def test_one_worker_has_the_work_of_a_day(installation: Installation, now: datetime) -> None:
-    settings = installation.settings.elasticsearch
-    first, second = Records(installation.client, settings), Records(installation.client, settings)
-    assert [first.claim(now), second.claim(now), first.claim(now)] == [True, False, False]
-    assert second.claim(now + timedelta(days=1))
+def test_one_worker_has_the_work_of_a_day_and_from_its_hour_on(plain: Installation, now: datetime) -> None:
+    topics = ensure_topics(plain.kafka, plain.settings.kafka)
+    elastic.prepare(plain.client, plain.settings.elasticsearch)
+    producer = Producer(plain.kafka)
+    site = Site(plain.settings, plain.home, Health("index", Meters()))
+    first, second = (Tidying(site, topics, producer, plain.elasticsearch) for _ in range(2))
+    records = Records(plain.client, plain.settings.elasticsearch)
+    night = now.replace(hour=2)
+    first.look(night)
+    assert records.read() is None
+    morning = now.replace(hour=3)
+    first.look(morning)
+    done = records.read()
+    assert done is not None
+    assert (done.began_at, done.finished_at) == (morning, morning)
+    second.look(morning + timedelta(hours=1))
+    first.look(morning + timedelta(hours=1))
+    assert records.read() == done, "the day's work is done once"
+    second.look(morning + timedelta(days=1))
+    again = records.read()
+    assert again is not None
+    assert again.began_at == morning + timedelta(days=1)
+    status = plain.command("status", "--format", "json")
+    (row,) = [row for row in json.loads(status.stdout) if row["part"] == "retention"]
+    assert row["state"] == "done"
+    for one in (first, second):
+        one.start()
+        one.end()
+    producer.close()
 
 
 def test_resolved_cases_go_with_their_posts_and_open_ones_stay(
