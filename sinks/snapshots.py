@@ -114,7 +114,8 @@ class Repository:
             except NotFoundError:
                 return False
         found = health["indices"].get(index)
-        return bool(found) and found["status"] in ("yellow", "green")
+        # Yellow does not tell: so is an index whose first shard is only on its way from the repository.
+        return bool(found) and found["active_primary_shards"] == found["number_of_shards"]
 
 
 def _snapshot(held: Any) -> Snapshot:

@@ -51,6 +51,11 @@ def post(id: str, text: str, **more: Any) -> LINE:
     return {"id": id, "text": text, "author": author, "created_at": "2026-10-22T10:00:00Z"} | more
 
 
+def deletion(id: str) -> LINE:
+    """With its date: without one a rebuild may put the stub elsewhere (docs/adr/0003)."""
+    return {"id": id, "deleted": True, "created_at": "2026-10-22T10:00:00Z"}
+
+
 def send(installation: Installation, *lines: LINE | bytes) -> None:
     raw = [line if isinstance(line, bytes) else msgspec.json.encode(line) for line in lines]
     done = installation.command("replay", "-", stdin=b"".join(line + b"\n" for line in raw))
@@ -82,7 +87,7 @@ def test_the_log_comes_back_whole_in_a_fresh_installation(
     daemon = first.daemon(*ROLES)
     send(first, post("x:1", "it broke"), post("x:2", "a secret word"), post("x:3", "first form"), b"{no post")
     assert len(settled(first, daemon)) == 3
-    send(first, {"id": "x:2", "deleted": True}, post("x:3", "other form", edited_at="2026-10-22T11:00:00Z"))
+    send(first, deletion("x:2"), post("x:3", "other form", edited_at="2026-10-22T11:00:00Z"))
     before = settled(first, daemon)
     (case,) = cases(first)
     call(first, "queue", "take", case.id, "--as", "ann")
@@ -118,7 +123,7 @@ def test_the_log_comes_back_whole_in_a_fresh_installation(
     daemon = second.daemon(*ROLES)
     assert settled(second, daemon).keys() == before.keys() | {"x:4"}
 
-    send(second, {"id": "x:1", "deleted": True})
+    send(second, deletion("x:1"))
     assert settled(second, daemon)["x:1"].source["deleted"]
     daemon.stop()
     call(second, "restore", str(folder), "--add", "--yes")
@@ -149,7 +154,7 @@ def test_a_snapshot_and_the_log_since_give_what_a_rebuild_gives(
     settled(ours, daemon)
     (made,) = json.loads(call(ours, "backup", "--format", "json").stdout)
     assert (made["state"], made["indices"]) == ("SUCCESS", 3)
-    send(ours, {"id": "x:1", "deleted": True}, post("x:2", "anew", edited_at="2026-10-22T11:00:00Z"))
+    send(ours, deletion("x:1"), post("x:2", "anew", edited_at="2026-10-22T11:00:00Z"))
     send(ours, post("x:30", "it broke again"), post("x:31", "gone from the log before the restore"))
     settled(ours, daemon)
     (case,) = [case for case in cases(ours) if "x:30" in case.posts]
