@@ -66,13 +66,21 @@ class Tidying:
             rest = self._every
             try:
                 self.look(now())
-            except GroundswellError as error:
+            except Exception as error:
                 if self._ending.is_set():
-                    return
-                # One line a spell of the same trouble.
-                if str(error) != self._told:
-                    log.warning("tidying waits: %s", error)
-                self._told = str(error)
+                    return  # its clients are closed under it
+                self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
+        """One line a spell of the same trouble; what nobody foresaw comes with where it came from."""
+        told = f"{type(error).__name__}: {error}"
+        if told == self._told:
+            return
+        self._told = told
+        if isinstance(error, GroundswellError):
+            log.warning("tidying waits: %s", error)
+        else:
+            log.error("tidying failed and is tried again: %s", told, exc_info=error)
 
     def look(self, moment: datetime) -> None:
         """Does the day's work where it is time and nobody else has taken it."""
