@@ -59,10 +59,11 @@ def rebuild(  # noqa: PLR0913 - the parts of a rebuild, each handed in once
     Raises FatalError when the log holds what no Groundswell wrote, RetryableError when a server is away.
     """
     done = Rebuilt()
+    purged = _purged(brokers, topic, start)
     for portion in read_topic(brokers, topic, start=start):
         events: list[Event] = []
         for record in portion:
-            if record.value is None:
+            if record.value is None or record.key in purged:
                 continue
             try:
                 event = decode_event(record.value)
@@ -80,3 +81,12 @@ def rebuild(  # noqa: PLR0913 - the parts of a rebuild, each handed in once
         done.refused += refused
         report(done)
     return done
+
+
+def _purged(brokers: Brokers, topic: str, start: Mapping[int, int] | None) -> set[bytes]:
+    """The keys that the log is done with; until it is compacted, what it said of them stands there still."""
+    found: set[bytes] = set()
+    for portion in read_topic(brokers, topic, start=start):
+        for record in portion:
+            (found.add if record.value is None else found.discard)(record.key)
+    return found
