@@ -171,7 +171,8 @@ def test_a_snapshot_and_the_log_since_give_what_a_rebuild_gives(
     producer.close()
     call(ours, "restore", "--snapshot", made["snapshot"], "--yes")
     restored = rows_of(ours.documents())
-    assert ours.audit()[1] == []
+    # Nothing else than what was purged here by hand, though the posts topic still has it.
+    assert {finding.id for finding in ours.audit()[1]} == {"x:3", "x:31"}
     assert [held.assignee for held in cases(ours) if held.id == case.id] == ["ann"]
     call(ours, "rebuild", "--yes")
     assert rows_of(ours.documents()) == restored
