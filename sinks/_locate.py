@@ -14,12 +14,15 @@ cheapest first:
 Most posts have a date and most indices of undated ones are quiet. So long as nothing is written there since
 its last refresh, a search of it is as true as the ``_mget`` and costs a fraction; so long as nothing was ever
 written there, nobody is asked. What was written last its statistics tell, this instant.
+
+A month that retention dropped must not come back for the sake of one late post: what is past its time is
+written only where it still lives, and memory does not count there, for the index may be gone.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -28,6 +31,7 @@ from elasticsearch import Elasticsearch, NotFoundError
 from pipeline.core.errors import RetryableError
 from pipeline.core.event import Event
 from pipeline.core.index_name import alias, undated
+from pipeline.core.retention import Expiry
 from sinks._client import answering, request
 from sinks._homes import Homes
 from sinks._look import Look
@@ -46,8 +50,12 @@ _ABSENT = {"index_not_found_exception", "index_closed_exception"}
 class Locator:
     """Finds the indices of posts. Thread-safe, for different threads hold different posts."""
 
-    def __init__(self, client: Elasticsearch, prefix: str, capacity: int) -> None:
+    def __init__(
+        self, client: Elasticsearch, prefix: str, capacity: int, expiry: Callable[[], Expiry] = Expiry
+    ) -> None:
+        """``expiry`` tells what is past its time now."""
         self._client = client
+        self._expiry = expiry
         self._undated = undated(prefix)
         self._all = alias(prefix) + "-*"
         self.homes = Homes(capacity, lambda: self._refresh(self._all))
@@ -56,11 +64,13 @@ class Locator:
 
     def locate(self, batch: Mapping[str, Sequence[Event]], now: Look | None) -> dict[str, str]:
         """The index that each id of the batch is to be written to; ``batch`` holds the events of each id,
-        ``now`` is the undated index as it was just seen.
+        ``now`` is the undated index as it was just seen. None for those that are past their time and live
+        nowhere.
 
         Raises RetryableError, ConfigError.
         """
-        found = self.homes.known(batch)
+        expiry = self._expiry()
+        found = {id: index for id, index in self.homes.known(batch).items() if not expiry.index(index)}
         target = {id: self._by_date(events) for id, events in batch.items() if id not in found}
         if not target:
             return found
@@ -74,7 +84,11 @@ class Locator:
             there |= dict.fromkeys(self._in_undated(sorted(dated), now), self._undated)
             there |= self._search(self._all, sorted(undated))
         self.homes.remember(there.items())
-        return target | found | there
+        placed = target | found | there
+        nowhere = [id for id in target if id not in there and any(map(expiry.event, batch[id]))]
+        for id in nowhere:
+            del placed[id]
+        return placed
 
     def _of_changed(self, ids: Sequence[str], target: Mapping[str, str]) -> dict[str, str]:
         """Where edited and deleted posts are: in realtime, for they often follow soon upon the post."""

@@ -42,12 +42,14 @@ class Cause(Struct, frozen=True):
 class Outcome(Struct, frozen=True):
     """``words`` is one sentence for the person who has to act; empty where nobody has to.
 
-    ``retry_after`` is in seconds, where the server asks for so long a rest.
+    ``retry_after`` is in seconds, where the server asks for so long a rest. ``blocked``: the index is closed
+    to writing by its settings, not for want of disk space.
     """
 
     verdict: Verdict
     words: str = ""
     retry_after: float | None = None
+    blocked: bool = False
 
 
 APPLIED = Outcome(Verdict.APPLIED)
@@ -60,6 +62,8 @@ _SERVERS = {
     " allow it in action.auto_create_index",
     "validation_exception": "index {index} cannot be made: {reason}",
 }
+# Of `index.blocks.write`, in Elasticsearch's own words.
+_CLOSED = "FORBIDDEN/8/"
 _BLOCKED = re.compile(r"read-only-allow-delete|flood-stage")
 
 
@@ -75,7 +79,8 @@ def judge(status: int, error: Cause | None, index: str) -> Outcome:
 
 def _by_type(error: Cause, index: str) -> Outcome | None:
     if error.type == "cluster_block_exception":
-        return Outcome(Verdict.AGAIN, blocked(index, error.reason or ""))
+        reason = error.reason or ""
+        return Outcome(Verdict.AGAIN, blocked(index, reason), blocked=_CLOSED in reason)
     if error.type == "security_exception":
         return Outcome(Verdict.MISCONFIGURED, forbidden(index, said(error)))
     if error.type == "invalid_index_name_exception":

@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from pipeline.core.case import Case, Entry, as_one, case_from, document_of
 from pipeline.core.errors import RetryableError
+from pipeline.core.portions import portions
 from pipeline.core.post import Time
 from pipeline.core.settings import ElasticsearchSettings
 from sinks._client import answering, request
@@ -118,6 +119,26 @@ class Cases:
     def drop(self) -> None:
         """Deletes the cases; the marks of answers stay."""
         self.store.drop()
+
+    def remove(self, cases: Sequence[Case]) -> list[Case]:
+        """Deletes cases; returns those that are gone, without any that somebody has changed meanwhile."""
+        puts = [Put(case.id, case.revision + 1, None) for case in cases]
+        done = self.store.put(puts, only_newer=True) if puts else []
+        return [case for case, gone in zip(cases, done, strict=True) if gone]
+
+    def forget_answers(self, before: datetime) -> None:
+        """Deletes the marks whose answers are all older."""
+        self._answers.refresh()
+        held = self._answers.search({"match_all": {}})
+        for portion in portions(held, ANSWERS_KEPT):
+            told = [(found.version, msgspec.convert(found.source, _Answers)) for found in portion]
+            old = [
+                Put(_short(marked.id), version + 1, None)
+                for version, marked in told
+                if all(one.at < before for one in marked.answers)
+            ]
+            if old:
+                self._answers.put(old, only_newer=True)
 
     def get(self, ids: Sequence[str]) -> dict[str, Held]:
         """Those of the ids that are there, as they are this instant."""

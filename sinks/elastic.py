@@ -17,6 +17,7 @@ from elasticsearch import Elasticsearch
 from pipeline.core.errors import RetryableError
 from pipeline.core.event import Event
 from pipeline.core.index_name import undated
+from pipeline.core.retention import Expiry
 from pipeline.core.settings import ElasticsearchSettings
 from sinks._bulk import Write, send
 from sinks._client import PACE, answering, client_for, request
@@ -25,6 +26,7 @@ from sinks._locate import Locator
 from sinks._look import Look, look
 from sinks._outcome import Outcome, Verdict
 from sinks._template import drop, prepare, shipped
+from sinks.months import reopen
 
 __all__ = [
     "PACE",
@@ -48,19 +50,25 @@ PAUSES = (0.1, 0.5)
 """Seconds before the second and the third try within one write; after that the caller decides."""
 
 
-def build(settings: ElasticsearchSettings, url: str, bulk_bytes: int = BULK_BYTES) -> ElasticSink:
-    """The sink for the server at ``url``; connects when first used. ``bulk_bytes`` bounds one request.
+def build(
+    settings: ElasticsearchSettings,
+    url: str,
+    bulk_bytes: int = BULK_BYTES,
+    expiry: Callable[[], Expiry] = Expiry,
+) -> ElasticSink:
+    """The sink for the server at ``url``; connects when first used. ``bulk_bytes`` bounds one request,
+    ``expiry`` tells what is past its time now.
 
     Raises ConfigError where the certificate file cannot be read.
     """
-    return ElasticSink(client_for(settings, url), settings, bulk_bytes)
+    return ElasticSink(client_for(settings, url), settings, bulk_bytes, expiry=expiry)
 
 
 class ElasticSink:
     """Implements :class:`pipeline.core.protocols.Sink`. Several threads may write at once as long as
     no two of them hold events of the same post."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what tests give otherwise
         self,
         client: Elasticsearch,
         settings: ElasticsearchSettings,
@@ -68,17 +76,19 @@ class ElasticSink:
         *,
         known_ids: int = KNOWN_IDS,
         sleep: Callable[[float], None] = time.sleep,
+        expiry: Callable[[], Expiry] = Expiry,
     ) -> None:
         self.client = client
         self._settings = settings
         self._bulk_bytes = bulk_bytes
-        self._locator = Locator(client, settings.prefix, known_ids)
+        self._locator = Locator(client, settings.prefix, known_ids, expiry)
         self._sleep = sleep
         self._generation = ""
         self._preparing = Lock()
 
     def write(self, events: Sequence[Event]) -> list[str | None]:
-        """None for each event that the index holds or has a newer version of, else why it was refused.
+        """None for each event that the index holds or has a newer version of, else why it was refused. None,
+        too, for those that are past their time: they are not written, but where their post still is.
 
         Raises RetryableError with the state of the server where some could not be written: repeat
         the whole call. Raises ConfigError where a person has to act.
@@ -88,6 +98,7 @@ class ElasticSink:
         now = self._prepare()
         waiting = _by_post(events)
         homes = self._locator.locate(waiting, now)
+        waiting = {id: states for id, states in waiting.items() if id in homes}
         refused: dict[int, str] = {}
         pauses = iter(PAUSES)
         while waiting:
@@ -139,11 +150,15 @@ class ElasticSink:
         left: dict[str, list[Event]] = {}
         trouble: RetryableError | None = None
         safe: list[tuple[str, str]] = []
+        closed: set[str] = set()
         for write, outcome in zip(writes, outcomes, strict=True):
             post_id = write.event.post.id
             states = waiting[post_id]
             if outcome.verdict is Verdict.AGAIN:
                 left[post_id] = states
+                if outcome.blocked and (write.index in closed or self._reopen(write.index)):
+                    closed.add(write.index)
+                    continue
                 trouble = RetryableError(outcome.words, outcome.retry_after)
             elif outcome.verdict is Verdict.REFUSED:
                 refused[id(states.pop())] = outcome.words
@@ -154,6 +169,11 @@ class ElasticSink:
                 safe.append((post_id, write.index))
         self._locator.homes.remember(safe)
         return left, trouble
+
+    def _reopen(self, index: str) -> bool:
+        """Whether it was our own housekeeping that closed the month, and it takes writes again: late edits
+        and deletions must reach it. What somebody else blocked stays so."""
+        return reopen(self.client, self._settings.prefix, index)
 
 
 def _by_post(events: Sequence[Event]) -> dict[str, list[Event]]:

@@ -20,7 +20,7 @@ CLUSTER = ("monitor", "manage_index_templates")
 INDICES = ("read", "write", "manage")
 """On all indices and aliases of the prefix."""
 
-STORES = ("cases", "answers", "customers", "authors")
+STORES = ("cases", "answers", "customers", "authors", "tidying")
 """The kinds of :class:`sinks.store.Store` that there are."""
 
 

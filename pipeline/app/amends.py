@@ -47,8 +47,8 @@ def _overtaken(brokers: Brokers, topic: str, partition: int, records: Sequence[A
     sent: dict[bytes, int] = {}
     for record in records:
         sent[record.key] = max(record.offset, sent.get(record.key, -1))
-    first = min(record.offset for record in records) + 1
-    later = (one for portion in read_topic(brokers, topic, partition, first) for one in portion)
+    start = {partition: min(record.offset for record in records) + 1}
+    later = (one for portion in read_topic(brokers, topic, partition, start=start) for one in portion)
     found = newest(later, sent)
     log.warning(
         "%s-%d went to another process while %d posts of it were being sent; %d of them have changed since"

@@ -33,7 +33,8 @@ class Finding(Struct, frozen=True):
 class Ledger(Struct):
     """Every distinct (id, version) of the posts topic by its outcome, and the repeats beside.
 
-    The sum: records = applied + superseded + deleted + rejected + in_flight + duplicates + lost.
+    The sum: records = applied + superseded + deleted + rejected + expired + in_flight + duplicates + lost.
+    ``expired`` are past their time by the settings of retention, whatever was done with them when they came.
     ``refused_before`` counts lines that never became a record, because replay or a connector refused them.
     """
 
@@ -42,6 +43,7 @@ class Ledger(Struct):
     superseded: int = 0
     deleted: int = 0
     rejected: int = 0
+    expired: int = 0
     in_flight: int = 0
     duplicates: int = 0
     lost: int = 0
@@ -54,18 +56,22 @@ class Taken:
     def __init__(self) -> None:
         self.records = 0
         self.in_flight = 0
+        self.expired = 0
         self.waiting: set[str] = set()
         self.refused: dict[str, str] = {}
         self.refusals = 0
         self.arrivals: dict[str, list[int]] = {}
 
-    def enter(self, post_id: str, version: int, *, in_flight: bool) -> None:
+    def enter(self, post_id: str, version: int, *, in_flight: bool, expired: bool = False) -> None:
         """One record that is a valid post, by the version that the record itself gives it; ``in_flight``
-        when the enrich role has not confirmed it."""
+        when the enrich role has not confirmed it, ``expired`` when it is past its time."""
         self.records += 1
         if in_flight:
             self.in_flight += 1
             self.waiting.add(post_id)
+            return
+        if expired:
+            self.expired += 1
             return
         self.arrivals.setdefault(post_id, []).append(version)
 
@@ -118,17 +124,25 @@ class Emitted:
         self.newest: dict[str, int] = {}
         self.waiting: set[str] = set()
         self.routed: set[str] = set()
+        self.expired: set[str] = set()
 
     def enter(self, post_id: str, version: int, *, in_flight: bool, routed: bool = False) -> None:
         """One event; ``routed`` when it belongs into a case."""
+        self.expired.discard(post_id)
         if version >= self.newest.get(post_id, -1):
             self.newest[post_id] = version
             (self.routed.add if routed else self.routed.discard)(post_id)
         if in_flight:
             self.waiting.add(post_id)
 
+    def expire(self, post_id: str) -> None:
+        """An event that is past its time: the index may hold it still, or no longer."""
+        self.purge(post_id)
+        self.expired.add(post_id)
+
     def purge(self, post_id: str) -> None:
         """A tombstone: the log is done with this post."""
+        self.expired.discard(post_id)
         self.newest.pop(post_id, None)
         self.routed.discard(post_id)
 
@@ -154,6 +168,7 @@ def balance(
         records=taken.records,
         in_flight=taken.in_flight,
         rejected=taken.refusals,
+        expired=taken.expired,
         refused_before=len(refusals.before),
     )
     findings = [
@@ -212,7 +227,7 @@ def _between_log_and_index(
             )
         elif is_deletion(version) and (not document.deleted or document.has_text):
             findings.append(Finding(post_id, "is deleted in the log, but the index still holds what it said"))
-    strangers = documents.keys() - emitted.newest.keys() - emitted.waiting
+    strangers = documents.keys() - emitted.newest.keys() - emitted.waiting - emitted.expired
     findings += [Finding(post_id, "is in the index but not in the log") for post_id in sorted(strangers)]
     return findings
 

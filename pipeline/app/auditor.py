@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from elasticsearch import Elasticsearch
 from msgspec import Struct
@@ -15,7 +16,7 @@ from pipeline.app.index_reader import documents
 from pipeline.app.log_reader import read_topic
 from pipeline.app.offsets import Span, spans
 from pipeline.app.rejections import told
-from pipeline.app.site import group
+from pipeline.app.site import group, now
 from pipeline.app.topics import Topics, admin_client, topics_of
 from pipeline.core.case import Case, cases_of, fold
 from pipeline.core.errors import RejectedError
@@ -23,6 +24,7 @@ from pipeline.core.event import decode_event
 from pipeline.core.headers import operation_of
 from pipeline.core.post import decode_post
 from pipeline.core.rejection import Rejection, Strike, identity_under, payload_of, rejection_id
+from pipeline.core.retention import Expiry
 from pipeline.core.settings import Settings
 from pipeline.core.version import version_of
 from sinks.cases import Cases
@@ -47,10 +49,13 @@ class Auditor(Struct, frozen=True):
         topics = topics_of(self.settings.kafka)
         # In the order of the way of a post: whatever moves on meanwhile is then found further down.
         enriched, indexed = self._progress(topics)
-        taken = self._taken(topics, enriched)
-        emitted = self._emitted(topics, indexed)
+        expiry = self.settings.expiry(now())
+        taken = self._taken(topics, enriched, expiry)
+        emitted = self._emitted(topics, indexed, expiry)
         refusals = self._refusals(topics)
         found, doubled = self._documents()
+        # A month that is about to be dropped: what is in it is no stranger.
+        emitted.expired.update(id for id, document in found.items() if expiry.index(document.index))
         ledger, findings = balance(taken, emitted, refusals, found)
         return ledger, findings + doubled + self._cases(topics, emitted, found)
 
@@ -76,7 +81,7 @@ class Auditor(Struct, frozen=True):
         finally:
             admin.close()
 
-    def _taken(self, topics: Topics, progress: Mapping[int, Span]) -> Taken:
+    def _taken(self, topics: Topics, progress: Mapping[int, Span], expiry: Expiry) -> Taken:
         taken = Taken()
         for portion in read_topic(self.brokers, topics.posts.name):
             for record in portion:
@@ -84,14 +89,15 @@ class Auditor(Struct, frozen=True):
                 raw, operation = record.value or b"", operation_of(record.headers)
                 try:
                     post = decode_post(raw)
-                    taken.enter(post.id, version_of(post, operation), in_flight=in_flight)
+                    past = expiry.post(post, datetime.fromtimestamp(record.timestamp / 1000, UTC))
+                    taken.enter(post.id, version_of(post, operation), in_flight=in_flight, expired=past)
                 except RejectedError:
                     origin = f"{topics.posts.name}-{record.partition}-{record.offset}"
                     refused = rejection_id("enrich", identity_under(raw, operation))
                     taken.enter_invalid(refused, origin, in_flight=in_flight)
         return taken
 
-    def _emitted(self, topics: Topics, progress: Mapping[int, Span]) -> Emitted:
+    def _emitted(self, topics: Topics, progress: Mapping[int, Span], expiry: Expiry) -> Emitted:
         emitted = Emitted()
         for portion in read_topic(self.brokers, topics.events.name):
             for record in portion:
@@ -102,6 +108,9 @@ class Auditor(Struct, frozen=True):
                     event = decode_event(record.value)
                 except RejectedError:
                     continue  # the index role sets it aside; it is no state of a post
+                if expiry.event(event):
+                    emitted.expire(event.post.id)
+                    continue
                 in_flight = record.offset >= progress[record.partition].committed
                 routed = bool(cases_of(event))
                 emitted.enter(event.post.id, event.version, in_flight=in_flight, routed=routed)

@@ -36,6 +36,7 @@ from pipeline.core.newest import Newest
 from pipeline.core.post import Post, decode_post
 from pipeline.core.process import Chain, Outcome
 from pipeline.core.rejection import identity_under
+from pipeline.core.retention import Expiry
 from pipeline.core.version import version_of
 
 log = logging.getLogger("groundswell.enrich")
@@ -89,9 +90,11 @@ class EnrichStage:
         gate: Gate | None = None,
         patience: Patience | None = None,
         amends: amends.Amends = amends.none,
+        expiry: Callable[[datetime], Expiry] = lambda _: Expiry(),
     ) -> None:
         """``load`` gives the memory of a partition; ``patience`` asks again while Kafka is away; ``amends``
-        gives what is to be sent after batches that turned out not to be ours any more."""
+        gives what is to be sent after batches that turned out not to be ours any more; ``expiry`` tells
+        what is past its time at a moment."""
         self._chain = chain
         self._load = load
         self._lanes: dict[int, tuple[Lane, Newest]] = {}
@@ -104,6 +107,7 @@ class EnrichStage:
         self._amends = amends
         self._late: SimpleQueue[RecordBatch] = SimpleQueue()
         self._amending: set[Future[None]] = set()
+        self._expiry = expiry
         self._closed = threading.Event()
         self._amender = ThreadPoolExecutor(1, thread_name_prefix="groundswell-amends")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="groundswell-enrich")
@@ -206,7 +210,10 @@ class EnrichStage:
     def _decode(
         self, fetched: Sequence[Any], newest: Newest, now: datetime
     ) -> tuple[list[Post], list[_Source], list[Record]]:
-        """The posts that may still be published, each with what it came from, and the rejections."""
+        """The posts that may still be published, each with what it came from, and the rejections.
+
+        What is past its time is passed over, but for deletions: their post may still be there."""
+        expiry = self._expiry(now)
         posts: list[Post] = []
         sources: list[_Source] = []
         refused: list[Record] = []
@@ -216,6 +223,8 @@ class EnrichStage:
                 post = decode_post(record.value or b"")
             except RejectedError as error:
                 refused.append(self._refuse(source, error, now))
+                continue
+            if expiry.drops_posts and not post.deleted and expiry.post(post, _taken_in(record)):
                 continue
             version = version_of(post, source.operation)
             if newest.admits(post.id, newest.lift(post.id, version)):
@@ -255,3 +264,8 @@ class EnrichStage:
         self._producer.abandon()
         self._thread.shutdown()
         self._amender.shutdown()
+
+
+def _taken_in(record: Any) -> datetime:
+    """When the log took in a record."""
+    return datetime.fromtimestamp(record.timestamp / 1000, UTC)

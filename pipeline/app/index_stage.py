@@ -27,6 +27,7 @@ from pipeline.core.errors import RejectedError
 from pipeline.core.event import Event, decode_event
 from pipeline.core.ledger import Lane
 from pipeline.core.protocols import Sink
+from pipeline.core.retention import Expiry
 
 # Two requests at once keep Elasticsearch busy while the next body is built.
 WRITERS = 2
@@ -67,10 +68,12 @@ class IndexStage:
         marks: AuthorMarks,
         room: int,
         then: Sequence[Callable[[Sequence[Event]], None]] = (),
+        expiry: Callable[[], Expiry] = Expiry,
     ) -> None:
         """``room`` is how many records may be in hand before the next batch waits. ``then`` are called with
         the events that the index took, before their batch counts as done; they raise RetryableError where
-        they are to be called again."""
+        they are to be called again. ``expiry`` tells what is past its time now."""
+        self._expiry = expiry
         self._sink = sink
         self._producer = producer
         self._topics = topics
@@ -178,16 +181,21 @@ class IndexStage:
 
     def _decode(self, batches: Sequence[RecordBatch]) -> _Read:
         read = _Read([], [], [], [0] * len(batches))
+        expiry = self._expiry()
         for number, batch in enumerate(batches):
             for record in batch.records:
                 if record.value is None:
-                    continue  # the tombstone of a purged stub: the log is done with this post
+                    continue  # the tombstone of a purged post: the log is done with it
                 try:
-                    read.events.append(decode_event(record.value))
-                    read.sources.append((record, number))
+                    event = decode_event(record.value)
                 except RejectedError as error:
                     read.refused.append(refuse(record, error, "index", self._topics, self._clock()))
                     read.refusals[number] += 1
+                    continue
+                # A deletion passes: its post may still be there.
+                if event.post.deleted or not expiry.event(event):
+                    read.events.append(event)
+                    read.sources.append((record, number))
         return read
 
     def close(self) -> None:

@@ -31,8 +31,10 @@ ROLES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "rejected": ("WRITE",),
         "queue": ("WRITE",),
     },
+    # It writes to the first two where it tidies: what retention drops gets a tombstone there.
     "index": {
-        "events": ("READ",),
+        "events": ("READ", "WRITE"),
+        "changes": ("READ", "WRITE"),
         "cases": ("READ", "WRITE"),
         "authors": ("WRITE",),
         "rejected": ("WRITE",),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
@@ -39,10 +39,10 @@ class LogRecord(Struct, frozen=True):
 
 
 def read_topic(
-    brokers: Brokers, topic: str, partition: int | None = None, first: int = 0
+    brokers: Brokers, topic: str, partition: int | None = None, *, start: Mapping[int, int] | None = None
 ) -> Iterator[list[LogRecord]]:
-    """Portions of consecutive records of one partition or of all, each partition in order, from the offset
-    ``first`` on.
+    """Portions of consecutive records of one partition or of all, each partition in order. ``start`` gives
+    the offset to begin with by partition, where it is not the first.
 
     Raises RetryableError when Kafka is away or falls silent. A topic that is not there has no records.
     """
@@ -61,16 +61,22 @@ def read_topic(
         logger=log,
     )
     try:
-        yield from _read(consumer, topic, partition, first)
+        yield from _read(consumer, topic, partition, start or {})
     except KafkaException as error:
         raise RetryableError(f"Kafka at {brokers} did not give the topic {topic}: {error}") from error
     finally:
         consumer.close()
 
 
-def _read(consumer: Consumer, topic: str, partition: int | None, first: int) -> Iterator[list[LogRecord]]:
-    open_ends = _ends(consumer, topic, partition, first)
-    consumer.assign([TopicPartition(topic, number, begin) for number, (begin, _) in open_ends.items()])
+def _read(
+    consumer: Consumer, topic: str, partition: int | None, start: Mapping[int, int]
+) -> Iterator[list[LogRecord]]:
+    open_ends = {
+        number: (max(first, start.get(number, first)), after)
+        for number, (first, after) in _ends(consumer, topic, partition).items()
+        if start.get(number, first) < after
+    }
+    consumer.assign([TopicPartition(topic, number, first) for number, (first, _) in open_ends.items()])
     waiting = set(open_ends)
     heard = time.monotonic()
     while waiting:
@@ -105,9 +111,8 @@ def _headers(message: Message) -> Headers:
     return tuple((name, value) for name, value in found or ())
 
 
-def _ends(consumer: Consumer, topic: str, partition: int | None, wanted: int) -> dict[int, tuple[int, int]]:
-    """Partition number to first offset and the offset after the last, of those that hold any of ``wanted``
-    or behind it."""
+def _ends(consumer: Consumer, topic: str, partition: int | None) -> dict[int, tuple[int, int]]:
+    """Partition number to first offset and the offset after the last, of those that hold anything."""
     described = consumer.list_topics(topic, timeout=10).topics[topic]
     if described.error is not None and described.error.code() != Code.UNKNOWN_TOPIC_OR_PART:
         # One that may not be seen is not one that holds nothing: `rebuild` would take it for that.
@@ -115,6 +120,6 @@ def _ends(consumer: Consumer, topic: str, partition: int | None, wanted: int) ->
     ends = {}
     for number in described.partitions if partition is None else [partition]:
         first, after = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
-        if after > max(first, wanted):
-            ends[number] = (max(first, wanted), after)
+        if after > first:
+            ends[number] = (first, after)
     return ends

@@ -7,7 +7,7 @@ the events then open those that never were, and change no other.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from pipeline.app.log_reader import read_topic
 from pipeline.core.errors import FatalError, RejectedError, RetryableError
 from pipeline.core.event import Event, decode_event
 from pipeline.core.protocols import Sink
+from pipeline.core.retention import Expiry
 
 T = TypeVar("T")
 
@@ -42,28 +43,36 @@ def _insist(act: Callable[[], T]) -> T:
     return act()
 
 
-def rebuild(
+def rebuild(  # noqa: PLR0913 - the parts of a rebuild, each handed in once
     brokers: Brokers,
     topic: str,
     sink: Sink,
     report: Callable[[Rebuilt], None],
     then: Callable[[Sequence[Event]], None],
+    *,
+    expiry: Expiry,
+    start: Mapping[int, int] | None = None,
 ) -> Rebuilt:
-    """Writes all events of the log; ``report`` hears after every portion, ``then`` gets what was taken.
+    """Writes all events of the log but those past their time; ``report`` hears after every portion, ``then``
+    gets what was taken. ``start`` gives the offset to begin with by partition, where it is not the first.
 
     Raises FatalError when the log holds what no Groundswell wrote, RetryableError when a server is away.
     """
     done = Rebuilt()
     _insist(sink.catch_up)
-    for portion in read_topic(brokers, topic):
+    purged = _purged(brokers, topic, start)
+    for portion in read_topic(brokers, topic, start=start):
         events: list[Event] = []
         for record in portion:
-            if record.value is None:
+            if record.value is None or record.key in purged:
                 continue
             try:
-                events.append(decode_event(record.value))
+                event = decode_event(record.value)
             except RejectedError as error:
                 raise FatalError(f"{topic}-{record.partition}-{record.offset}: {error}") from error
+            # A deletion goes on: where its post still is, the sink writes it, and nowhere else.
+            if event.post.deleted or not expiry.event(event):
+                events.append(event)
         outcomes = _insist(partial(sink.write, events))
         _insist(
             partial(then, [event for event, reason in zip(events, outcomes, strict=True) if reason is None])
@@ -73,3 +82,12 @@ def rebuild(
         done.refused += refused
         report(done)
     return done
+
+
+def _purged(brokers: Brokers, topic: str, start: Mapping[int, int] | None) -> set[bytes]:
+    """The keys that the log is done with; until it is compacted, what it said of them stands there still."""
+    found: set[bytes] = set()
+    for portion in read_topic(brokers, topic, start=start):
+        for record in portion:
+            (found.add if record.value is None else found.discard)(record.key)
+    return found

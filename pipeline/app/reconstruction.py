@@ -5,7 +5,7 @@ What each of them is made of is the business of its own module; here is only the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -46,10 +46,17 @@ class Reconstructed(Struct, frozen=True):
     authors: int
 
 
-def reconstruct(
-    log: Log, sink: ElasticSink, settings: Settings, report: Callable[[Rebuilt], None], *, keep: bool
+def reconstruct(  # noqa: PLR0913 - what from, what to, and how much of it
+    log: Log,
+    sink: ElasticSink,
+    settings: Settings,
+    report: Callable[[Rebuilt], None],
+    *,
+    keep: bool,
+    start: Mapping[int, int] | None = None,
 ) -> Reconstructed:
-    """Drops the indices unless ``keep``, and writes them from the log; ``report`` hears of the events.
+    """Drops the indices unless ``keep``, and writes them from the log; ``report`` hears of the events, which
+    are read from ``start`` by partition where it is given.
 
     Raises FatalError when the log holds what no Groundswell wrote, RetryableError when a server is away.
     """
@@ -67,7 +74,8 @@ def reconstruct(
 
     brought = restore()
     keeper = CaseKeeper(cases, journal, restore)
-    done = rebuild(brokers, topics.events.name, sink, report, keeper.follow)
+    expiry = settings.expiry(now())
+    done = rebuild(brokers, topics.events.name, sink, report, keeper.follow, expiry=expiry, start=start)
     # So that the next question already sees all of it.
     sink.client.indices.refresh(index=f"{settings.elasticsearch.prefix}-posts-*")
     cases.store.refresh()

@@ -49,6 +49,7 @@ from pipeline.app.meters import Meters
 from pipeline.app.producer import Producer
 from pipeline.app.registry import build_chain
 from pipeline.app.site import Site, group, now
+from pipeline.app.tidying.daily import Tidying
 from pipeline.app.topics import Topics, ensure_topics
 from pipeline.app.vitals import tell_queue, tell_vitals
 from pipeline.app.worker import Role, Stage, Worker
@@ -153,6 +154,7 @@ async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:
         gate=_gate(site),
         patience=site.patience("kafka"),
         amends=partial(amends, site.brokers),
+        expiry=site.settings.expiry,
     )
     await _work(site, "enrich", {topics.posts.name: stage}, producer, stop)
 
@@ -174,7 +176,7 @@ def _gate(site: Site) -> Gate:
 async def _index(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     producer = Producer(site.brokers, client_id="groundswell-index")
     url = elasticsearch_url(site.settings, site.home)
-    sink = elastic.build(site.settings.elasticsearch, url, site.settings.engine.bulk_bytes)
+    sink = elastic.build(site.settings.elasticsearch, url, site.settings.engine.bulk_bytes, site.expiry)
     marks = AuthorMarks(topics.authors.name, sink.authors)
     cases = Cases(sink.client, site.settings.elasticsearch)
     journal = journal_to(producer, topics)
@@ -183,10 +185,18 @@ async def _index(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     patience = site.patience("elasticsearch")
     engine = site.settings.engine
     room = engine.in_flight_batches * engine.batch_posts
-    stage = IndexStage(sink, producer, topics, now, patience, marks=marks, room=room, then=[keeper.follow])
+    then = [keeper.follow]
+    stage = IndexStage(
+        sink, producer, topics, now, patience, marks=marks, room=room, then=then, expiry=site.expiry
+    )
     garbage.settle()
+    tidying = Tidying(site, topics, producer, url)
+    tidying.start()
     name = topics.events.name
-    await _work(site, "index", {name: stage}, producer, stop, in_hand={name: index_stage.IN_HAND})
+    try:
+        await _work(site, "index", {name: stage}, producer, stop, in_hand={name: index_stage.IN_HAND})
+    finally:
+        await asyncio.to_thread(tidying.end)
 
 
 def _restore(site: Site, topics: Topics, cases: Cases) -> int:

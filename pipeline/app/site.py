@@ -15,6 +15,7 @@ from pipeline.app.configuration import brokers_of
 from pipeline.app.health import Health
 from pipeline.app.patience import Patience
 from pipeline.core.configuration import read_settings
+from pipeline.core.retention import Expiry
 from pipeline.core.settings import Settings
 
 log = logging.getLogger("groundswell.site")
@@ -39,6 +40,10 @@ class Site:
         # What to do when somebody says that what was given up may be tried again.
         self.when_told: list[Callable[[], None]] = []
         self._patience: list[Patience] = []
+
+    def expiry(self) -> Expiry:
+        """What is past its time now."""
+        return self.settings.expiry(now())
 
     def patience(self, part: str) -> Patience:
         """Patience with one far side, which ends when the process is told to."""

@@ -19,6 +19,7 @@ from pipeline.app.offsets import Span, spans
 from pipeline.app.site import group, now
 from pipeline.app.standing import Standing
 from pipeline.app.supervision import Supervised, supervised
+from pipeline.app.tidying.record import Records
 from pipeline.app.topics import Topics, admin_client, topics_of
 from pipeline.core.errors import GroundswellError, RetryableError
 from pipeline.core.index_name import alias
@@ -58,6 +59,7 @@ def page(
     roles, connectors = _roles(home, settings.http.host)
     rows += roles
     rows += _customers(home, settings)
+    rows += _tidied(client, settings)
     if isinstance(progress, dict):
         time.sleep(1.0)
         later = _progress(settings, brokers, topics)
@@ -174,6 +176,20 @@ def _customers(home: Path, settings: Settings) -> list[Row]:
     age = max((now() - fresh_at).total_seconds(), 0.0)
     state = "fresh" if age <= oldest(settings.directory.settle_seconds).total_seconds() else "stale"
     return [Row("directory", "customers", state, f"{count} customers, up to date {age:.0f} s ago")]
+
+
+def _tidied(client: Elasticsearch, settings: Settings) -> list[Row]:
+    """When retention last had its day; none where that cannot be asked."""
+    try:
+        last = Records(client, settings.elasticsearch).read()
+    except GroundswellError:
+        return []
+    if last is None:
+        return [Row("retention", "last run", "none yet", f"due from {settings.retention.hour}:00 UTC on")]
+    if last.finished_at is None:
+        return [Row("retention", "last run", "begun", f"{last.began_at:%Y-%m-%d %H:%M} UTC")]
+    did = "; ".join(last.did) or "nothing to do"
+    return [Row("retention", "last run", "done", f"{last.finished_at:%Y-%m-%d %H:%M} UTC: {did}")]
 
 
 def _lags(topics: Topics, progress: Progress) -> list[Row]:

@@ -31,6 +31,9 @@ COMMANDS = (
     "rejected",
     "audit",
     "rebuild",
+    "tidy",
+    "backup",
+    "restore",
     "check",
     "customer",
 )

@@ -29,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.app.configuration import brokers_of, elasticsearch_url, home_for, settings_for
     from pipeline.app.producer import Producer
     from pipeline.app.reconstruction import Log, reconstruct
+    from pipeline.app.site import now
     from pipeline.app.topics import ensure_topics
     from sinks import elastic
 
@@ -39,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("nothing was dropped; answer yes, or use --yes or --keep")
     brokers = brokers_of(settings, home)
     topics = ensure_topics(brokers, settings.kafka)
-    sink = elastic.build(settings.elasticsearch, elasticsearch_url(settings, home))
+    url = elasticsearch_url(settings, home)
+    sink = elastic.build(settings.elasticsearch, url, expiry=lambda: settings.expiry(now()))
     producer = Producer(brokers, client_id="groundswell-rebuild")
     try:
         done = reconstruct(Log(brokers, topics, producer), sink, settings, _report, keep=args.keep)

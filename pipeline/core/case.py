@@ -18,9 +18,13 @@ from msgspec import UNSET, Struct, UnsetType, structs
 from pipeline.core.errors import GroundswellError, RejectedError
 from pipeline.core.event import Event, Route
 from pipeline.core.post import Time
+from pipeline.core.wire import Reader, Upgrade
 
 SCHEMA = 1
 """Version of the wire form of the journal; a higher one is refused, a missing one means 1."""
+
+BEFORE: Upgrade | None = None
+"""Turns the form of the schema before into this one's, where they differ."""
 
 State = Literal["new", "taken", "waiting", "resolved"]
 OPEN: tuple[State, ...] = ("new", "taken", "waiting")
@@ -255,7 +259,7 @@ def _merged(parts: Iterable[Changes]) -> Changes:
     return Changes(**values, claims=claims or UNSET)
 
 
-_decode = msgspec.json.Decoder(Entry).decode
+_decode: Reader[Entry] = Reader(Entry, SCHEMA, BEFORE)
 _encode = msgspec.json.Encoder().encode
 
 

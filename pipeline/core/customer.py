@@ -13,9 +13,13 @@ import msgspec
 from msgspec import Meta, Struct
 
 from pipeline.core.errors import RejectedError
+from pipeline.core.wire import Reader, Upgrade
 
 SCHEMA = 1
 """Version of the wire form; a higher one is refused, a missing one means 1."""
+
+BEFORE: Upgrade | None = None
+"""Turns the form of the schema before into this one's, where they differ."""
 
 CustomerId = Annotated[str, Meta(pattern=r"^\S(?:.{0,198}\S)?\Z", description="1 to 200 characters")]
 
@@ -53,7 +57,7 @@ class Customer(Struct, frozen=True, omit_defaults=True, kw_only=True):
             )
 
 
-_decode = msgspec.json.Decoder(Customer).decode
+_decode: Reader[Customer] = Reader(Customer, SCHEMA, BEFORE)
 _encode = msgspec.json.Encoder().encode
 
 

@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 
 from pipeline.core.errors import RejectedError
 from pipeline.core.post import SCHEMA, Post, Time
+from pipeline.core.wire import Reader, Upgrade
 
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 
@@ -149,7 +150,10 @@ class Event(Struct, gc=False, frozen=True, omit_defaults=True, kw_only=True):
             )
 
 
-_decode = msgspec.json.Decoder(Event).decode
+# An event holds its post whole: what changes there changes here.
+BEFORE: Upgrade | None = None
+
+_decode: Reader[Event] = Reader(Event, SCHEMA, BEFORE)
 _encode = msgspec.json.Encoder().encode
 
 

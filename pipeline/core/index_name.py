@@ -18,10 +18,15 @@ def index_of(prefix: str, created_at: datetime | None, observed_at: datetime) ->
 
     ``observed_at`` is when the post was first seen (its ``collected_at``, else the log's own time).
     """
-    if created_at is None or created_at < EARLIEST or created_at > observed_at + SKEW:
+    if created_at is None or not is_dated(created_at, observed_at):
         return undated(prefix)
     # As `%Y.%m` would, in half the time.
     return f"{prefix}-posts-{created_at.year}.{created_at.month:02}"
+
+
+def is_dated(created_at: datetime, observed_at: datetime) -> bool:
+    """Whether the date can be meant: not before 2006, and not in the future of whoever observed it."""
+    return EARLIEST <= created_at <= observed_at + SKEW
 
 
 def undated(prefix: str) -> str:

@@ -18,9 +18,13 @@ from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
 from pipeline.core.errors import RejectedError
+from pipeline.core.wire import Reader, Upgrade
 
 SCHEMA = 1
 """Version of the wire form of posts and events; a higher one is refused, a missing one means 1."""
+
+BEFORE: Upgrade | None = None
+"""Turns the form of the schema before into this one's, where they differ."""
 
 Kind = Literal["post", "comment", "reply", "review", "message", "chat", "call", "article"]
 Direction = Literal["inbound", "outbound"]
@@ -132,7 +136,7 @@ class _BareDeletion(Struct, frozen=True):
     deleted: bool
 
 
-_decode = msgspec.json.Decoder(Post).decode
+_decode: Reader[Post] = Reader(Post, SCHEMA, BEFORE)
 _decode_bare_deletion = msgspec.json.Decoder(_BareDeletion).decode
 _decode_deletion = msgspec.json.Decoder(_Deletion).decode
 _encode = msgspec.json.Encoder().encode

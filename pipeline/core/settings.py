@@ -8,12 +8,14 @@ the descriptions here: `docs/settings.md` and the comments of `configs/groundswe
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
 from pipeline.core.process_settings import CollectSettings, DaemonSettings, HttpSettings, LogSettings
+from pipeline.core.retention import Expiry, RetentionSettings, expiry
 
 RESERVED = {
     "GROUNDSWELL_HOME": "the folder with all state of this installation",
@@ -232,6 +234,15 @@ class ElasticsearchSettings(Struct, frozen=True, kw_only=True):
     timeout_seconds: Annotated[
         float, Meta(gt=0, le=3600, description="Seconds to wait for an answer before trying again.")
     ] = 30.0
+    snapshot_repository: Annotated[
+        str,
+        form(
+            "Repository of snapshots, registered in Elasticsearch, that `groundswell backup` writes to"
+            " ([retention.md](retention.md#backups)); empty: none.",
+            r"^(?:[A-Za-z0-9][A-Za-z0-9._-]{0,99})?\Z",
+            "naming a repository",
+        ),
+    ] = ""
 
     def __post_init__(self) -> None:
         if self.api_key and (self.username or self.password):
@@ -347,7 +358,12 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = {}
     directory: DirectorySettings = DirectorySettings()
+    retention: RetentionSettings = RetentionSettings()
     daemon: DaemonSettings = DaemonSettings()
     collect: CollectSettings = CollectSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
+
+    def expiry(self, now: datetime) -> Expiry:
+        """What is past its time at a moment."""
+        return expiry(self.retention, max(self.kafka.posts_days, self.kafka.rejected_days), now)

@@ -100,6 +100,7 @@ class Elasticsearch:
             f"network.host: {LOOPBACK}\nhttp.port: {port}\ntransport.port: {transport_port}\n"
             f"path.data: {json.dumps(str(layout.data(NAME)))}\n"
             f"path.logs: {json.dumps(str(layout.logs(NAME)))}\n"
+            f"path.repo: {json.dumps(str(layout.snapshots))}\n"
         )
         given = (self.distribution / "config" / "jvm.options").read_text(encoding="utf-8").splitlines()
         options = [line for line in given if line.strip() and not line.startswith(("#", *UNWANTED_OPTIONS))]

@@ -76,6 +76,12 @@ class Layout:
     def tmp(self, name: str) -> Path:
         return self.home / "tmp" / name
 
+    @property
+    def snapshots(self) -> Path:
+        """Below it the embedded Elasticsearch may keep repositories of snapshots."""
+        return self.home / "snapshots"
+
     def private(self, name: str) -> tuple[Path, ...]:
         """The directories that the server itself must own."""
-        return (self.data(name), self.logs(name), self.conf(name), self.tmp(name))
+        own = (self.data(name), self.logs(name), self.conf(name), self.tmp(name))
+        return (*own, self.snapshots) if name == "elasticsearch" else own

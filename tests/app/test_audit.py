@@ -50,12 +50,13 @@ def test_a_sound_installation_is_silent_and_the_sum_is_right() -> None:
         "superseded": 2,
         "deleted": 1,
         "rejected": 1,
+        "expired": 0,
         "in_flight": 0,
         "duplicates": 1,
         "lost": 0,
         "refused_before": 1,
     }
-    parts = ("applied", "superseded", "deleted", "rejected", "in_flight", "duplicates", "lost")
+    parts = ("applied", "superseded", "deleted", "rejected", "expired", "in_flight", "duplicates", "lost")
     assert ledger["records"] == sum(ledger[name] for name in parts)
 
 
@@ -192,3 +193,17 @@ def test_only_what_two_audits_agree_on_stays() -> None:
     first = [Finding("x:1", "a"), Finding("x:2", "b")]
     second = [Finding("x:2", "c"), Finding("x:3", "d")]
     assert persisting(first, second) == [Finding("x:2", "c")]
+
+
+def test_what_is_past_its_time_is_neither_lost_nor_strange() -> None:
+    stores = Stores()
+    stores.taken.enter("x:old", FIRST, in_flight=False, expired=True)
+    assert stores.weigh()[0]["expired"] == 1
+    assert stores.weigh()[1] == [], "it never became an event"
+    stores.emitted.enter("x:old", FIRST, in_flight=False, routed=True)
+    stores.emitted.expire("x:old")
+    assert stores.weigh()[1] == [], "it is in the log, and no longer in the index"
+    stores.documents["x:old"] = Document(FIRST, "p-posts-2024.01", deleted=False, has_text=False)
+    assert stores.weigh()[1] == [], "it is still in both"
+    stores.emitted.purge("x:old")
+    assert [finding.id for finding in stores.weigh()[1]] == ["x:old"], "gone from the log, and in the index"

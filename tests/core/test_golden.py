@@ -231,6 +231,16 @@ def test_a_higher_schema_will_be_written_out() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["post", "event", "deletion", "step"])
+def test_the_golden_files_of_the_schema_before_read_as_these(name: str) -> None:
+    """Who raises SCHEMA moves the old files into a folder `schema-N`, and they stay readable."""
+    before = GOLDEN / f"schema-{SCHEMA - 1}" / f"{name}.json"
+    assert before.exists() == (SCHEMA > 1)
+    if SCHEMA > 1:
+        value, _, decode = ALL[name]
+        assert decode(before.read_bytes()) == value
+
+
 def test_every_value_stands_in_its_struct() -> None:
     assert isinstance(REJECTION, Rejection)
     assert REJECTION.encoding == "base64"

@@ -9,6 +9,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from elasticsearch import Elasticsearch
 
 from pipeline.app.authors.memory import AuthorMemory
 from pipeline.app.brokers import Brokers
@@ -19,12 +20,13 @@ from pipeline.app.meters import Meters
 from pipeline.app.offsets import spans
 from pipeline.app.patience import Patience
 from pipeline.app.site import now
+from pipeline.app.tidying.record import Records
 from pipeline.app.topics import Topics, admin_client, ensure_topics, topics_of
 from pipeline.core.errors import ConfigError, FatalError, RetryableError
 from pipeline.core.event import Event
 from pipeline.core.post import Author, Post
 from pipeline.core.settings import ElasticsearchSettings, Secret
-from sinks import elastic, rights
+from sinks import elastic, months, rights
 from sinks.cases import Cases
 from sinks.elastic import client_for
 from sinks.store import Put, Store
@@ -186,11 +188,24 @@ def work(settings: ElasticsearchSettings) -> None:
         store.refresh()
         assert store.get(["c"])["c"].source == {"id": "c"}
         AuthorMemory(client, settings, now).reckon_all()
+        _tidy(client, settings)
         assert rights.lacking(client, settings.prefix) == []
         assert set(rights.templates(client, settings).values()) == {"ours"}
         store.drop()
         cases.drop()
         elastic.drop(client, settings.prefix)
+
+
+def _tidy(client: Elasticsearch, settings: ElasticsearchSettings) -> None:
+    """What tidying does with a month."""
+    assert Records(client, settings).claim(now())
+    name = f"{settings.prefix}-posts-undated"
+    months.close(client, settings.prefix, name)
+    assert months.reopen(client, settings.prefix, name)
+    months.block(client, settings.prefix, name)
+    months.merge(client, name)
+    assert [one.blocked for one in months.indices(client, settings.prefix)] == [True]
+    Store(client, settings, "tidying").drop()
 
 
 def test_the_shipped_role_suffices(allowed: Callable[..., ElasticsearchSettings]) -> None:

@@ -5,9 +5,7 @@ The index can be dropped and the work of people is still there. See docs/cases.m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
 
 from pipeline.app.brokers import Brokers
 from pipeline.app.log_reader import read_topic
@@ -15,11 +13,10 @@ from pipeline.app.producer import Producer, Record
 from pipeline.app.topics import Topics
 from pipeline.core.case import Case, Entry, Step, decode_entry, encode_entry, fold
 from pipeline.core.errors import FatalError, RejectedError
+from pipeline.core.portions import portions
 from sinks.cases import Cases, Journal
 
 _PORTION = 500
-
-T = TypeVar("T")
 
 
 def journal_to(producer: Producer, topics: Topics) -> Journal:
@@ -40,8 +37,12 @@ def journaled(brokers: Brokers, topics: Topics) -> dict[str, dict[int, Step]]:
     found: dict[str, dict[int, Step]] = {}
     for portion in read_topic(brokers, topics.cases.name):
         for record in portion:
+            if record.value is None:  # retention is done with this step
+                case, _, revision = record.key.decode().rpartition("/")
+                found.get(case, {}).pop(int(revision), None)
+                continue
             try:
-                entry = decode_entry(record.value or b"")
+                entry = decode_entry(record.value)
             except RejectedError as error:
                 place = f"{topics.cases.name}-{record.partition}-{record.offset}"
                 raise FatalError(f"{place}: {error}") from error
@@ -66,10 +67,10 @@ def restore(brokers: Brokers, topics: Topics, cases: Cases) -> int:
     """
     cases.prepare()
     steps = journaled(brokers, topics)
-    for portion in _portions(folded(steps)):
+    for portion in portions(folded(steps), _PORTION):
         cases.fill(portion)
     cases.finish()
-    return len(steps)
+    return sum(1 in by_revision for by_revision in steps.values())
 
 
 def drop(brokers: Brokers, topics: Topics, cases: Cases, journal: Journal) -> int:
@@ -86,7 +87,7 @@ def complete(brokers: Brokers, topics: Topics, cases: Cases, journal: Journal) -
     known = journaled(brokers, topics)
     cases.store.refresh()
     missing = 0
-    for portion in _portions(cases.all()):
+    for portion in portions(cases.all(), _PORTION):
         lacking = [
             Entry(case=held.case.id, step=step)
             for held in portion
@@ -96,9 +97,3 @@ def complete(brokers: Brokers, topics: Topics, cases: Cases, journal: Journal) -
         journal(lacking)
         missing += len(lacking)
     return missing
-
-
-def _portions(items: Iterable[T]) -> Iterator[list[T]]:
-    rest = iter(items)
-    while portion := list(islice(rest, _PORTION)):
-        yield portion
