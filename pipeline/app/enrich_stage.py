@@ -28,12 +28,13 @@ from pipeline.app.refusal import refuse
 from pipeline.app.topics import Topics
 from pipeline.core.errors import FatalError, RejectedError, RetryableError
 from pipeline.core.event import Event, encode_event
-from pipeline.core.headers import operation_of
+from pipeline.core.headers import before_of, operation_of
 from pipeline.core.ledger import Lane
 from pipeline.core.newest import Newest
 from pipeline.core.post import Post, decode_post
 from pipeline.core.process import Chain, Outcome
 from pipeline.core.rejection import identity_under
+from pipeline.core.rerouting import Before, rerouted
 from pipeline.core.version import version_of
 
 log = logging.getLogger("groundswell.enrich")
@@ -46,10 +47,12 @@ Counts = tuple[int, int]
 
 
 class _Source(Struct, frozen=True):
-    """A record as fetched, and the operation that its headers tell."""
+    """A record as fetched, the operation that its headers tell, and the routes that the post had where it is
+    enriched once more."""
 
     record: Any
     operation: int
+    before: Before | None
 
 
 class EnrichStage:
@@ -131,6 +134,9 @@ class EnrichStage:
         changes: list[Record] = []
         notes: list[Record] = []
         for outcome, source in zip(outcomes, sources, strict=True):
+            new = None
+            if source.before is not None and isinstance(outcome, Event):
+                outcome, new = rerouted(outcome, source.before)
             try:
                 sent = self._publishable(outcome, newest)
             except RejectedError as error:
@@ -142,7 +148,7 @@ class EnrichStage:
             if newest.note(event.post.id, event.version):
                 changes.append(as_record(event.post.id, event.version, self._topics))
             events.append(record)
-            notes += notices(event, self._topics)
+            notes += notices(event, self._topics, new)
         return changes + events + notes + refused, (len(fetched) - len(refused), len(refused))
 
     def _decode(
@@ -153,7 +159,8 @@ class EnrichStage:
         sources: list[_Source] = []
         refused: list[Record] = []
         for record in fetched:
-            source = _Source(record, operation_of(record.headers))
+            headers = record.headers
+            source = _Source(record, operation_of(headers), before_of(headers) if headers else None)
             try:
                 post = decode_post(record.value or b"")
             except RejectedError as error:

@@ -43,7 +43,18 @@ def read_topic(brokers: Brokers, topic: str, partition: int | None = None) -> It
 
     Raises RetryableError when Kafka is away or falls silent. A topic that is not there has no records.
     """
-    consumer = Consumer(
+    consumer = reader(brokers)
+    try:
+        yield from _read(consumer, topic, partition)
+    except KafkaException as error:
+        raise RetryableError(f"Kafka at {brokers} did not give the topic {topic}: {error}") from error
+    finally:
+        consumer.close()
+
+
+def reader(brokers: Brokers) -> Consumer:
+    """A consumer that commits nothing and joins no group; it is to be told what to read."""
+    return Consumer(
         {
             **brokers.for_confluent(),
             "group.id": brokers.reader_group,
@@ -57,12 +68,6 @@ def read_topic(brokers: Brokers, topic: str, partition: int | None = None) -> It
         },
         logger=log,
     )
-    try:
-        yield from _read(consumer, topic, partition)
-    except KafkaException as error:
-        raise RetryableError(f"Kafka at {brokers} did not give the topic {topic}: {error}") from error
-    finally:
-        consumer.close()
 
 
 def _read(consumer: Consumer, topic: str, partition: int | None) -> Iterator[list[LogRecord]]:
