@@ -71,6 +71,11 @@ class CustomerEnricher:
         themselves (docs/adr/0009), so what counts is how the step decides."""
         return version.partition(".")[0] == str(REVISION)
 
+    def close(self) -> None:
+        """Lets go of the directory."""
+        if self._reader is not None:
+            self._reader.close()
+
     def enrich(self, columns: Mapping[str, Sequence[Any]]) -> list[CustomerLink | None]:
         """The customer of each post, None where there is none; all as of one moment.
 

@@ -194,6 +194,14 @@ class EnrichStage:
         identity = identity_under(record.value or b"", operation)
         return refuse(record, error, "enrich", self._topics, now, identity=identity, operation=operation)
 
+    def adopt(self, chain: Chain) -> Future[Chain]:
+        """Puts a chain in the place of the present one, which is the result, between two batches."""
+        return self._thread.submit(self._swap, chain)
+
+    def _swap(self, chain: Chain) -> Chain:
+        old, self._chain = self._chain, chain
+        return old
+
     def close(self) -> None:
         """Ends the thread; a batch that Kafka does not take now is enriched again next time."""
         self._closed.set()

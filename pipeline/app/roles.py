@@ -44,6 +44,7 @@ from pipeline.app.kafka_rights import demand, needs
 from pipeline.app.meters import Meters
 from pipeline.app.producer import Producer
 from pipeline.app.registry import build_chain
+from pipeline.app.reload import Reloader
 from pipeline.app.site import Site, group, now
 from pipeline.app.topics import Topics, ensure_topics
 from pipeline.app.worker import Role, Stage, Worker
@@ -130,6 +131,7 @@ def _prepared(site: Site, queues: Sequence[str]) -> Topics:
 
 
 async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:
+    reloader = Reloader(site, CUSTOMER_STEP)
     chain = build_chain(site.settings, site.home)
     garbage.settle()
     queues = queues_of(chain)
@@ -147,6 +149,8 @@ async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:
         gate=_gate(site),
         patience=site.patience("kafka"),
     )
+    reloader.start(chain, stage.adopt, lambda queues: _prepared(site, queues))
+    del chain  # so that it can be let go of when another takes its place
     await _work(site, "enrich", {topics.posts.name: stage}, producer, stop)
 
 

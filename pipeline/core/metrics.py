@@ -93,6 +93,20 @@ RELINKED = Metric(
     "Posts sent once more because a customer changed, by pass: first or second",
     ("role", "pass"),
 )
+FILES_EDITION = Metric(
+    "groundswell_files_edition",
+    "gauge",
+    "editions",
+    "How many times the files of the steps (rules, brands …) were taken up, 1 at the start",
+    ("role",),
+)
+FILES_VALID = Metric(
+    "groundswell_files_valid",
+    "gauge",
+    "flag",
+    "1 when those files are in use as they are, 0 when a change was refused and the older ones go on",
+    ("role",),
+)
 CONNECTOR_POSTS = Metric(
     "groundswell_connector_posts_total",
     "counter",
@@ -155,6 +169,8 @@ ALL: tuple[Metric, ...] = (
     CUSTOMER_CHANGES,
     DIRECTORY_AGE,
     RELINKED,
+    FILES_EDITION,
+    FILES_VALID,
     CONNECTOR_POSTS,
     CONNECTOR_STATE,
     CONNECTOR_LAST_POST,
