@@ -9,17 +9,21 @@ from __future__ import annotations
 
 from collections import deque
 
-SLOW_SECONDS = 1.0
+SLOW_SECONDS = 0.5
 """A portion that took longer stood in a queue."""
 
+LATE_SECONDS = 2.0
+"""An index that is so far behind the log has more to do than it can."""
+
 BEHIND_SECONDS = 5.0
-"""The index may be so far behind the log; else it is waited for."""
+"""An index that is so far behind is waited for."""
 
 _PORTIONS = 20.0
-_MOST = 500
+_FEWEST, _MOST = 10, 500
 _FIRST_SHARE = 0.25
-_GROWTH = 1.1
-LEAST = 1.0
+_GROWTH = 1.02
+LEAST = 20.0
+"""Posts a second that any machine bears beside its live ones."""
 
 
 class Pace:
@@ -27,13 +31,14 @@ class Pace:
 
     def __init__(self, rate: float) -> None:
         self._most = rate
-        self.rate = max(rate * _FIRST_SHARE, min(LEAST, rate))
+        self._least = min(LEAST, rate)
+        self.rate = max(rate * _FIRST_SHARE, self._least)
         self._next = 0.0
 
     @property
     def portion(self) -> int:
         """How many to send at once: few, so that a live post has few before it."""
-        return int(min(max(self.rate / _PORTIONS, 1), _MOST))
+        return int(max(min(max(self.rate / _PORTIONS, _FEWEST), self.rate, _MOST), 1))
 
     def wait(self, now: float) -> float:
         """Seconds until the next portion may be sent."""
@@ -46,9 +51,13 @@ class Pace:
     def heard(self, seconds: float) -> None:
         """A portion was back after so many seconds."""
         if seconds > SLOW_SECONDS:
-            self.rate = max(self.rate / 2, min(LEAST, self._most))
+            self.slow_down()
         else:
             self.rate = min(self.rate * _GROWTH, self._most)
+
+    def slow_down(self) -> None:
+        """Live posts wait for ours."""
+        self.rate = max(self.rate / 2, self._least)
 
 
 class Distance:

@@ -12,7 +12,7 @@ from pipeline.app.offsets import Span, spans
 from pipeline.app.site import group
 from pipeline.app.topics import Topics, admin_client
 from pipeline.core.errors import RetryableError
-from pipeline.core.pace import BEHIND_SECONDS, Distance, Pace
+from pipeline.core.pace import BEHIND_SECONDS, LATE_SECONDS, Distance, Pace
 from pipeline.core.settings import Settings
 
 _LOOK_SECONDS = 1.0
@@ -49,7 +49,10 @@ class Beside:
             progress = self.progress("index", self._topics.events.name)
             ends = {number: span.after for number, span in progress.items()}
             confirmed = {number: span.committed for number, span in progress.items()}
-            if self._distance.look(now, ends, confirmed) <= BEHIND_SECONDS:
+            behind = self._distance.look(now, ends, confirmed)
+            if behind > LATE_SECONDS:
+                self.pace.slow_down()
+            if behind <= BEHIND_SECONDS:
                 return
             if not told:
                 self.tell("waits for the role index, which is behind")
