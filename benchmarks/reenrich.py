@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import shutil
 import signal
 import sys
@@ -65,7 +66,7 @@ def main() -> int:
 
 @contextmanager
 def _shop(home: Path) -> Iterator[tuple[Installation, Rulebooks]]:
-    ports = (port for port in RANGE if is_free(port))
+    ports = (port for port in random.sample(RANGE, 100) if is_free(port))
     kafka, elasticsearch = start_kafka(home, next(ports)), start_elasticsearch(home, next(ports))
     books = Rulebooks(home)
     books.know("Acme")

@@ -4,29 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from testkit.installation import Installation, rows_of
 from testkit.rulebooks import Rulebooks, all_events, events, noticed, say
 from testkit.waiting import until
 
 ROLES = ("enrich", "index")
-
-
-@pytest.fixture
-def books(tmp_path: Path) -> Rulebooks:
-    books = Rulebooks(tmp_path)
-    books.know("Acme")
-    books.route({"fire": "urgent"})
-    return books
-
-
-@pytest.fixture
-def shop(install: Callable[..., Installation], books: Rulebooks) -> Installation:
-    return install(**books.variables)
 
 
 def post(number: int, text: str, **fields: object) -> dict[str, object]:

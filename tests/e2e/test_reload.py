@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-import pytest
 
 from pipeline.app.daemon import Daemon
 from pipeline.app.health import Edition, asked, present
@@ -20,19 +19,6 @@ from testkit.rulebooks import Rulebooks, all_events, noticed, say
 from testkit.waiting import until
 
 ROLES = ("enrich", "index")
-
-
-@pytest.fixture
-def books(tmp_path: Path) -> Rulebooks:
-    books = Rulebooks(tmp_path)
-    books.know("Acme")
-    books.route({"fire": "urgent"})
-    return books
-
-
-@pytest.fixture
-def shop(install: Callable[..., Installation], books: Rulebooks) -> Installation:
-    return install(**books.variables)
 
 
 def edition(shop: Installation) -> Edition:
