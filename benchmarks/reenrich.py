@@ -84,7 +84,7 @@ def _measure(shop: Installation, books: Rulebooks, args: argparse.Namespace) -> 
     live.send_old(args.old)
     shop.settle(daemon)
     books.know("Acme", "Bolt")
-    live.run("warm", 10.0)
+    live.run("warm", 5.0)
     turns: list[tuple[str, str]] = []
     for turn in range(args.turns):
         live.run(f"alone{turn}", args.seconds)
