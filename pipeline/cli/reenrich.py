@@ -120,7 +120,9 @@ def _send(ways: Ways, choice: Choice, wish: Wish, stale: int) -> int:
     if sys.stderr.isatty() and stale:
         print(file=sys.stderr)
     kept = f"; {tally.kept} stay as they are, for their dates lay in the future" if tally.kept else ""
-    refused = f"; {tally.refused} were refused, see `groundswell rejected list`" if tally.refused else ""
+    refused = (
+        f"; enrich did not take {tally.refused}, see `groundswell rejected list`" if tally.refused else ""
+    )
     print(
         f"enriched {tally.sent} posts once more in {seconds:.1f} s"
         f" ({tally.sent / seconds:,.0f} a second){refused}{kept}",
