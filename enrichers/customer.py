@@ -66,6 +66,16 @@ class CustomerEnricher:
             self._revision = self._reader.revision() if self._reader else 0
         return f"{REVISION}.{self._revision}"
 
+    def is_current(self, version: str) -> bool:
+        """Whether a link of this version needs no other look: changes of customers have posts linked anew by
+        themselves (docs/adr/0009), so what counts is how the step decides."""
+        return version.partition(".")[0] == str(REVISION)
+
+    def close(self) -> None:
+        """Lets go of the directory."""
+        if self._reader is not None:
+            self._reader.close()
+
     def enrich(self, columns: Mapping[str, Sequence[Any]]) -> list[CustomerLink | None]:
         """The customer of each post, None where there is none; all as of one moment.
 

@@ -30,13 +30,14 @@ from pipeline.app.refusal import refuse
 from pipeline.app.topics import Topics
 from pipeline.core.errors import FatalError, RejectedError, RetryableError
 from pipeline.core.event import Event, encode_event
-from pipeline.core.headers import operation_of
+from pipeline.core.headers import before_of, operation_of
 from pipeline.core.ledger import Lane
 from pipeline.core.newest import Newest
 from pipeline.core.post import Post, decode_post
 from pipeline.core.process import Chain, Outcome
 from pipeline.core.rejection import identity_under
 from pipeline.core.retention import Expiry
+from pipeline.core.rerouting import Before, rerouted
 from pipeline.core.version import version_of
 
 log = logging.getLogger("groundswell.enrich")
@@ -56,10 +57,12 @@ _NOTHING: Counts = (0, 0)
 
 
 class _Source(Struct, frozen=True):
-    """A record as fetched, and the operation that its headers tell."""
+    """A record as fetched, the operation that its headers tell, and the routes that the post had where it is
+    enriched once more."""
 
     record: Any
     operation: int
+    before: Before | None
 
 
 def _moments(sources: Iterable[_Source]) -> list[datetime]:
@@ -192,6 +195,9 @@ class EnrichStage:
         changes: list[Record] = []
         notes: list[Record] = []
         for outcome, source in zip(outcomes, sources, strict=True):
+            new = None
+            if source.before is not None and isinstance(outcome, Event):
+                outcome, new = rerouted(outcome, source.before)
             try:
                 sent = self._publishable(outcome, newest)
             except RejectedError as error:
@@ -204,7 +210,7 @@ class EnrichStage:
                 changes.append(as_record(event.post.id, event.version, self._topics))
             events.append(record)
             if event.routes:
-                notes += notices(event, self._topics)
+                notes += notices(event, self._topics, new)
         return changes + events + notes + refused, (len(fetched) - len(refused), len(refused))
 
     def _decode(
@@ -218,7 +224,8 @@ class EnrichStage:
         sources: list[_Source] = []
         refused: list[Record] = []
         for record in fetched:
-            source = _Source(record, operation_of(record.headers))
+            headers = record.headers
+            source = _Source(record, operation_of(headers), before_of(headers) if headers else None)
             try:
                 post = decode_post(record.value or b"")
             except RejectedError as error:
@@ -253,6 +260,14 @@ class EnrichStage:
         record, operation = source.record, source.operation
         identity = identity_under(record.value or b"", operation)
         return refuse(record, error, "enrich", self._topics, now, identity=identity, operation=operation)
+
+    def adopt(self, chain: Chain) -> Future[Chain]:
+        """Puts a chain in the place of the present one, which is the result, between two batches."""
+        return self._thread.submit(self._swap, chain)
+
+    def _swap(self, chain: Chain) -> Chain:
+        old, self._chain = self._chain, chain
+        return old
 
     def close(self) -> None:
         """Ends the thread; a batch that Kafka does not take now is enriched again next time."""

@@ -16,11 +16,13 @@ the heap, instead of handing them back to the system and asking for them again. 
 
 def settle() -> None:
     """To be called once all is built: what is there by now stays for ever and is looked through no more.
+    Called again when something else has taken its place: the old is then let go of.
 
     Both together save a tenth of the chain's time. Circles are still found, some time later. And CLD2, which
     makes and frees some 60 KB a text, takes up to five times as long where these come from the system.
     """
     bytes(_KEPT_BYTES)
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
     gc.set_threshold(_THRESHOLD, 10, 10)

@@ -10,6 +10,7 @@ import threading
 import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -28,6 +29,16 @@ ROLES = ("collect", "enrich", "index", "directory")
 """The roles of the daemon: those on the way of a post in its order, then the one that knows the customers."""
 
 
+class Edition(Struct, frozen=True):
+    """Which files the steps were built from: how many times they were taken up, since when these are in use,
+    the versions of the steps, and why what was changed since is not used, empty where it is."""
+
+    number: int
+    since: datetime
+    versions: dict[str, str]
+    problem: str = ""
+
+
 class Health:
     """Why the process is not ready; ready when there is no reason left. Any thread may set one."""
 
@@ -35,6 +46,7 @@ class Health:
         self.role = role
         self.meters = meters
         self.connectors: Callable[[], Sequence[Standing]] = tuple
+        self.edition: Edition | None = None
         self._reasons: dict[str, str] = {}
         self._lock = threading.Lock()
 
@@ -63,11 +75,13 @@ class Health:
 
 
 class Report(Struct, frozen=True):
-    """What /status tells: what the role waits for, nothing where it is ready, and its connectors."""
+    """What /status tells: what the role waits for, nothing where it is ready, its connectors, and of which
+    files its steps are."""
 
     role: str
     waits_for: dict[str, str]
     connectors: tuple[Standing, ...] = ()
+    edition: Edition | None = None
 
 
 class Presence(Struct, frozen=True):
@@ -94,7 +108,7 @@ async def serve(health: Health, host: str, port: int) -> tuple[web.AppRunner, in
         return web.json_response(body, status=503 if reasons else 200)
 
     async def status(_request: web.Request) -> web.Response:
-        report = Report(health.role, health.reasons, tuple(health.connectors()))
+        report = Report(health.role, health.reasons, tuple(health.connectors()), health.edition)
         return web.Response(body=msgspec.json.encode(report), content_type="application/json")
 
     async def metrics(_request: web.Request) -> web.Response:

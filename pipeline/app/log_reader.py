@@ -46,7 +46,18 @@ def read_topic(
 
     Raises RetryableError when Kafka is away or falls silent. A topic that is not there has no records.
     """
-    consumer = Consumer(
+    consumer = reader(brokers)
+    try:
+        yield from _read(consumer, topic, partition, start or {})
+    except KafkaException as error:
+        raise RetryableError(f"Kafka at {brokers} did not give the topic {topic}: {error}") from error
+    finally:
+        consumer.close()
+
+
+def reader(brokers: Brokers) -> Consumer:
+    """A consumer that commits nothing and joins no group; it is to be told what to read."""
+    return Consumer(
         {
             **brokers.for_confluent(),
             "group.id": brokers.reader_group,
@@ -60,12 +71,6 @@ def read_topic(
         },
         logger=log,
     )
-    try:
-        yield from _read(consumer, topic, partition, start or {})
-    except KafkaException as error:
-        raise RetryableError(f"Kafka at {brokers} did not give the topic {topic}: {error}") from error
-    finally:
-        consumer.close()
 
 
 def _read(

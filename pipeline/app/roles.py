@@ -48,6 +48,7 @@ from pipeline.app.kafka_rights import demand, needs
 from pipeline.app.meters import Meters
 from pipeline.app.producer import Producer
 from pipeline.app.registry import build_chain
+from pipeline.app.reload import Reloader
 from pipeline.app.site import Site, group, now
 from pipeline.app.tidying.daily import Tidying
 from pipeline.app.topics import Topics, ensure_topics
@@ -137,6 +138,7 @@ def _prepared(site: Site, queues: Sequence[str]) -> Topics:
 
 
 async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:
+    reloader = Reloader(site, CUSTOMER_STEP)
     chain = build_chain(site.settings, site.home)
     garbage.settle()
     queues = queues_of(chain)
@@ -156,6 +158,8 @@ async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:
         amends=partial(amends, site.brokers),
         expiry=site.settings.expiry,
     )
+    reloader.start(chain, stage.adopt, lambda queues: _prepared(site, queues))
+    del chain  # so that it can be let go of when another takes its place
     await _work(site, "enrich", {topics.posts.name: stage}, producer, stop)
 
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from pipeline.app.brokers import Brokers
 from pipeline.app.directory.gate import oldest
-from pipeline.app.health import ROLES, Presence, asked, present
+from pipeline.app.health import ROLES, Presence, Report, asked, present
 from pipeline.app.offsets import Span, spans
 from pipeline.app.site import group, now
 from pipeline.app.standing import Standing
@@ -127,8 +127,8 @@ def _roles(home: Path, host: str) -> tuple[list[Row], list[Standing]]:
     rows: list[Row] = []
     connectors: list[Standing] = []
     for note in running:
-        row, standings = _role(note, host)
-        rows.append(row)
+        told, standings = _role(note, host)
+        rows += told
         connectors += standings
     missing = [role for role in ROLES if role not in {note.role for note in running}]
     notes = {note.role: note for note in supervised(home)}
@@ -136,15 +136,26 @@ def _roles(home: Path, host: str) -> tuple[list[Row], list[Standing]]:
     return sorted(rows, key=lambda row: ROLES.index(row.name)), connectors
 
 
-def _role(note: Presence, host: str) -> tuple[Row, Sequence[Standing]]:
+def _role(note: Presence, host: str) -> tuple[list[Row], Sequence[Standing]]:
     where = f"pid {note.pid}, http://{host}:{note.port}"
     report = asked(note, host)
     if report is None:
-        return Row("role", note.role, "silent", f"{where}: it does not answer"), ()
+        return [Row("role", note.role, "silent", f"{where}: it does not answer")], ()
     if not report.waits_for:
-        return Row("role", note.role, "ready", where), report.connectors
+        return [Row("role", note.role, "ready", where), *_edition(report)], report.connectors
     reasons = "; ".join(dict.fromkeys(report.waits_for.values()))
-    return Row("role", note.role, "waits", f"{reasons} ({where})"), report.connectors
+    return [Row("role", note.role, "waits", f"{reasons} ({where})"), *_edition(report)], report.connectors
+
+
+def _edition(report: Report) -> list[Row]:
+    """Of which files the steps of a role are, where it has some."""
+    if (edition := report.edition) is None:
+        return []
+    since = f"{edition.since:%Y-%m-%d %H:%M:%S}Z"
+    if edition.problem:
+        return [Row("files", report.role, "refused", f"{edition.problem}; those of {since} go on")]
+    versions = ", ".join(f"{name} {version}" for name, version in edition.versions.items())
+    return [Row("files", report.role, "in use", f"since {since}: {versions}")]
 
 
 def _missing(role: str, note: Supervised | None) -> Row:

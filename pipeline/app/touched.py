@@ -1,4 +1,4 @@
-"""Whether somebody has changed what a connector is made of: the settings file and the files that it names."""
+"""Whether somebody has changed what a part is made of: the settings file and the files that it names."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ Marks = tuple[tuple[int, int, int] | None, ...]
 
 
 def files_of(
-    kind: type[Struct] | None, name: str, table: Mapping[str, Any], settings: Path | None
+    kind: type[Struct] | None,
+    name: str,
+    table: Mapping[str, Any],
+    settings: Path | None,
+    family: str = "connectors",
 ) -> list[Path]:
-    """The settings file, and all files of secrets and other paths in the table of the connector ``name``,
-    whose SETTINGS are ``kind``; variables win over the table, as everywhere."""
+    """The settings file, and all files of secrets and other paths in the table of the part ``name``, whose
+    SETTINGS are ``kind``; variables win over the table, as everywhere."""
     found = [settings] if settings else []
     folder = (table.folder if isinstance(table, Table) else None) or Path.cwd()
-    variable = variable_of(variable_of(PREFIX, "connectors"), name)
+    variable = variable_of(variable_of(PREFIX, family), name)
     for setting in settings_of(kind, "", variable) if kind else ():
         if setting.secret:
             key, named = f"{setting.key}_file", f"{setting.variable}_FILE"

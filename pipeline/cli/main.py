@@ -30,6 +30,7 @@ COMMANDS = (
     "explain",
     "rejected",
     "audit",
+    "reenrich",
     "rebuild",
     "tidy",
     "backup",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pipeline.app.standing import LimitLeft, Standing
     from pipeline.app.status import Row
 
-_TROUBLE = ("away", "waits", "silent", "died", "parked", "starting", "rests", "sends")
+_TROUBLE = ("away", "waits", "silent", "died", "parked", "starting", "rests", "sends", "refused")
 """States that somebody should know of."""
 
 

@@ -1,9 +1,10 @@
 """What a record of the posts topic may say beside the post: pure, both ways.
 
 ``operation`` is the number of the re-enrichment or re-linking that sent the post once more; ``directory``
-is how far the directory of customers must have come before the post is linked anew. Only Groundswell
-writes them: a header that cannot be read counts as none, for nothing that somebody said is to be refused
-for what stands beside it.
+is how far the directory of customers must have come before the post is linked anew; ``routes`` are the
+routes that a post had which is enriched once more, ``queues`` whether it may come to more of them. Only
+Groundswell writes them: a header that cannot be read counts as none, for nothing that somebody said is to
+be refused for what stands beside it.
 """
 
 from __future__ import annotations
@@ -11,14 +12,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
+from pipeline.core.event import Route
+from pipeline.core.rerouting import Before
 from pipeline.core.version import MAX_OPERATION
 
 OPERATION = "operation"
 DIRECTORY = "directory"
+ROUTES = "routes"
+QUEUES = "queues"
+HELD, OPEN = "held", "open"
 
 Headers = Iterable[tuple[str, "str | bytes | None"]]
 
 _NUMBER = re.compile(r"[0-9]{1,18}\Z")
+_decode_routes = msgspec.json.Decoder(tuple[Route, ...]).decode
 _PLACE = re.compile(r"([0-9]{1,9}):([0-9]{1,18})\Z")
 
 
@@ -46,6 +55,23 @@ def again(operation: int, places: Mapping[int, int]) -> tuple[tuple[str, str], .
     """The headers of a post that is to be linked anew once the directory is past ``places``."""
     told = ",".join(f"{partition}:{offset}" for partition, offset in sorted(places.items()))
     return (OPERATION, str(operation)), (DIRECTORY, told)
+
+
+def once_more(operation: int, before: Before) -> tuple[tuple[str, str], ...]:
+    """The headers of a post that is enriched once more, and had these routes before."""
+    routes = msgspec.json.encode(before.routes).decode()
+    return (OPERATION, str(operation)), (ROUTES, routes), (QUEUES, HELD if before.held else OPEN)
+
+
+def before_of(headers: Headers) -> Before | None:
+    """The routes that the post had, where it is enriched once more; None where it is not."""
+    if not (text := _text(headers, ROUTES)):
+        return None
+    try:
+        routes = _decode_routes(text)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return None
+    return Before(routes, _text(headers, QUEUES) == HELD)
 
 
 def _text(headers: Headers, name: str) -> str:

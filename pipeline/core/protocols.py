@@ -68,6 +68,9 @@ class Enricher(Protocol):
 
     A step that assigns ``post`` gives each post anew for all steps behind it and for the event: with
     another ``direction``, say, but with the same id and times.
+
+    A step whose version also tells what it looked at may have ``is_current(version)``: whether a result of
+    that version needs no re-enrichment.
     """
 
     @property

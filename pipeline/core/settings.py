@@ -317,6 +317,15 @@ class EnrichSettings(Struct, frozen=True, kw_only=True):
     steps: Annotated[
         tuple[Step, ...], Meta(description="The enrichers that run, in this order; each names its module.")
     ] = ("direction", "language", "sentiment", "entities", "complaint", "contacts", "customer", "route")
+    reload_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=3600,
+            description="Seconds between two looks at the settings file and the files that the steps name;"
+            " what has changed there is taken up without a restart. 0: only on SIGHUP.",
+        ),
+    ] = 2.0
 
     def __post_init__(self) -> None:
         if len(set(self.steps)) < len(self.steps):

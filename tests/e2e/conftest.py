@@ -13,6 +13,7 @@ import pytest
 from pipeline.embedded.servers import Addresses
 from testkit.installation import Installation
 from testkit.pair import Pair
+from testkit.rulebooks import Rulebooks
 from testkit.shared import replay_posts, shared_folder
 
 
@@ -68,3 +69,18 @@ def posts() -> Callable[[int], list[dict[str, Any]]]:
         ][:count]
 
     return some
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Rulebooks:
+    """One brand and one rule, as files that a test may write anew."""
+    books = Rulebooks(tmp_path)
+    books.know("Acme")
+    books.route({"fire": "urgent"})
+    return books
+
+
+@pytest.fixture
+def shop(install: Callable[..., Installation], books: Rulebooks) -> Installation:
+    """An installation of these brands and rules."""
+    return install(**books.variables)

@@ -5,6 +5,8 @@ Their form is explained in docs/cases.md. A repeat has the same id and version, 
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import msgspec
 from msgspec import Struct
 
@@ -37,8 +39,8 @@ class Notice(Struct, frozen=True, omit_defaults=True, kw_only=True):
     schema: int = 1
 
 
-def notices(event: Event, topics: Topics) -> list[Record]:
-    """The notices of an event, one a route."""
+def notices(event: Event, topics: Topics, only: Container[str] | None = None) -> list[Record]:
+    """The notices of an event, one a route; with ``only``, of the routes to these queues."""
     post = event.post
     return [
         Record(
@@ -61,6 +63,7 @@ def notices(event: Event, topics: Topics) -> list[Record]:
             ),
         )
         for id, route in cases_of(event)
+        if only is None or route.queue in only
     ]
 
 

@@ -1,0 +1,46 @@
+"""What becomes of a post's routes when it is enriched once more: pure.
+
+Whoever has rules decide anew over a year of posts wants truer fields, and not a year of cases. So a post may
+move from queue to queue, and leave one, but it comes to no more queues than it was in, unless that is asked
+for. A queue that it was in already hears nothing of it, and promises what it promised.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from pipeline.core.event import Event, Route
+
+STEP = "route"
+"""The step that routes."""
+
+HELD_MARK = ".held"
+"""Ends the version of that step where it would have sent the post to more queues than it may."""
+
+
+class Before(Struct, frozen=True):
+    """The routes that a post had. ``held``: it may have no more of them than before."""
+
+    routes: tuple[Route, ...]
+    held: bool
+
+
+def rerouted(event: Event, before: Before) -> tuple[Event, frozenset[str]]:
+    """The event with the routes that it may have, and the queues among them that are new to the post."""
+    known = {route.queue: route for route in before.routes}
+    there = {route.queue for route in event.routes}
+    room = sum(queue not in there for queue in known) if before.held else len(event.routes)
+    routes: list[Route] = []
+    gained: set[str] = set()
+    for route in event.routes:
+        if route.queue in known:
+            # The promise counts from the first time that the post came.
+            routes.append(replace(route, due_at=known[route.queue].due_at))
+        elif len(gained) < room:
+            gained.add(route.queue)
+            routes.append(route)
+    versions = event.versions
+    if len(routes) < len(event.routes) and STEP in versions:
+        versions = versions | {STEP: versions[STEP] + HELD_MARK}
+    return replace(event, routes=tuple(routes), versions=versions), frozenset(gained)
