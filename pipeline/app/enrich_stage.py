@@ -36,8 +36,8 @@ from pipeline.core.newest import Newest
 from pipeline.core.post import Post, decode_post
 from pipeline.core.process import Chain, Outcome
 from pipeline.core.rejection import identity_under
-from pipeline.core.retention import Expiry
 from pipeline.core.rerouting import Before, rerouted
+from pipeline.core.retention import Expiry
 from pipeline.core.version import version_of
 
 log = logging.getLogger("groundswell.enrich")
