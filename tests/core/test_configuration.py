@@ -247,10 +247,10 @@ MISTAKES = [
     ("[kafak]", "kafak: unknown key, did you mean `kafka`?"),
     (
         "[log]\ncolour = 1",
-        "log.colour: unknown key; known are `format`, `level`",
+        "log.colour: unknown key; known are `format`, `level`, `lines_a_minute`",
     ),
     ("[http]\nhort = 1", "http.hort: unknown key, did you mean `host` or `port`?"),
-    ('[log]\n"a\\nb" = 1', 'log."a\\nb": unknown key; known are `format`, `level`'),
+    ('[log]\n"a\\nb" = 1', 'log."a\\nb": unknown key; known are `format`, `level`, `lines_a_minute`'),
     ('[log]\nlevel = "inf"', 'log.level: expected one of debug, info, warning, error, got "inf"'),
     ('[http]\nhost = ""', 'http.host: expected text of 1 or more characters, got ""'),
     (
