@@ -21,7 +21,7 @@ SOME_REJECTED = 3
 """Exit status when all was read, and some lines were no valid posts."""
 
 # Enough for the cost of a batch to vanish, and little to hold in memory.
-_BATCH = 512
+_BATCH = 2000
 # A line refused for its length is not repeated whole.
 _SHOWN_BYTES = 4096
 
