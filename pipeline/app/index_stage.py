@@ -86,7 +86,8 @@ class IndexStage:
         self._let_go = asyncio.Event()
         self._waiting: list[_Waiting] = []
         self._writing: set[int] = set()
-        self._writers: set[asyncio.Task[None]] = set()
+        self._writers = 0
+        self._tasks: set[asyncio.Task[None]] = set()
         self._lanes: dict[int, Lane] = {}
         self._threads = ThreadPoolExecutor(WRITERS, thread_name_prefix="groundswell-index")
 
@@ -99,31 +100,41 @@ class IndexStage:
         self._held += len(batch.records)
         waiting = _Waiting(batch, loop.create_future())
         self._waiting.append(waiting)
-        if len(self._writers) < WRITERS:
+        if self._writers < WRITERS:
+            self._writers += 1
             writer = loop.create_task(self._work_off())
-            self._writers.add(writer)
-            writer.add_done_callback(self._writers.discard)
+            self._tasks.add(writer)
+            writer.add_done_callback(self._tasks.discard)
         return waiting.done
 
     async def _work_off(self) -> None:
-        """Writes until nothing waits that may be written now."""
-        loop = asyncio.get_running_loop()
-        while taken := self._take():
-            partitions = {one.batch.partition for one in taken}
-            self._writing |= partitions
-            batches = [one.batch for one in taken]
-            try:
-                counts = await loop.run_in_executor(self._threads, self._write, batches)
-            except Exception as error:
-                for one in taken:
-                    one.done.set_exception(error)
-                return
-            finally:
-                self._writing -= partitions
-            for one, count in zip(taken, counts, strict=True):
-                self._held -= len(one.batch.records)
-                one.done.set_result(count)
-            self._let_go.set()
+        """Writes until nothing waits that may be written now, or a write fails."""
+        try:
+            while (taken := self._take()) and await self._see_to(taken):
+                pass
+        finally:
+            # In one step with the last look at what waits: a batch that comes now finds a writer or gets one.
+            self._writers -= 1
+
+    async def _see_to(self, taken: Sequence[_Waiting]) -> bool:
+        """Writes batches as one and tells of each; False where that failed, and the process is to end."""
+        partitions = {one.batch.partition for one in taken}
+        self._writing |= partitions
+        batches = [one.batch for one in taken]
+        try:
+            loop = asyncio.get_running_loop()
+            counts = await loop.run_in_executor(self._threads, self._write, batches)
+        except Exception as error:
+            for one in taken:
+                one.done.set_exception(error)
+            return False
+        finally:
+            self._writing -= partitions
+        for one, count in zip(taken, counts, strict=True):
+            self._held -= len(one.batch.records)
+            one.done.set_result(count)
+        self._let_go.set()
+        return True
 
     def _take(self) -> list[_Waiting]:
         """What is to be written next, oldest first."""

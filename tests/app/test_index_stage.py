@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -180,5 +181,29 @@ def test_a_failure_reaches_all_that_were_written_together(shelf: Shelf, run: Any
         done = [await stage.begin(log.batch()) for log in logs]
         ends = await asyncio.gather(*done, return_exceptions=True)
         assert [str(end) for end in ends] == ["over"] * 3
+
+    run(act)
+
+
+def test_a_batch_that_comes_as_the_writers_end_is_not_left_lying(shelf: Shelf, run: Any) -> None:
+    logs = [Log(0), Log(1)]
+
+    async def act(stage: IndexStage) -> None:
+        shelf.gate.clear()
+        first = await stage.begin(logs[0].batch())
+        await busy(shelf, 1)
+        await stage.begin(logs[1].batch())
+        await busy(shelf, 2)
+
+        async def follow() -> None:
+            await first
+            await (await stage.begin(logs[0].batch()))
+
+        following = asyncio.ensure_future(follow())
+        await asyncio.sleep(0)
+        shelf.gate.set()
+        # The loop stands still meanwhile, so both writers end in one and the same turn of it.
+        time.sleep(0.2)
+        await asyncio.wait_for(following, 10)
 
     run(act)
