@@ -37,9 +37,10 @@ from pipeline.identity.directory import Change, DirectoryReader, DirectoryWriter
 
 FEW = 1000
 BATCH = 10_000
-LOOKS = 100_000
+LOOKS = 30_000
 POSTS = 20_000
 AUTHORS = 9_000
+CHAINED = 6_000
 
 
 def customer_of(number: int) -> Customer:
@@ -187,7 +188,7 @@ def main() -> None:
                 build(folder, count)
                 | looks(folder, count)
                 | steps(folder, batch)
-                | chain_of_new(folder, batch)
+                | chain_of_new(folder, batch[:CHAINED])
             )
     few, large = told[str(FEW)], told[str(many)]
     told["ratio"] = {

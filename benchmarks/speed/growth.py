@@ -48,7 +48,7 @@ def customers(count: int) -> list[Row]:
     ratio = _told("directory.py", count)["ratio"]
     rows = (
         ("us_steps", "contacts, customer", 1.3),
-        ("us_chain_of_new", "whole chain, no author met", 1.3),
+        ("us_chain_of_new", "chain, authors new", 1.3),
         ("us_to_link_a_customer", "one customer looked up", None),
         ("us_to_link_a_stranger", "a stranger looked up", None),
     )
