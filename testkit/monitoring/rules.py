@@ -49,6 +49,19 @@ def promtool() -> str | None:
     return shutil.which("promtool")
 
 
+def seconds(lasting: str) -> int:
+    """How long a rule waits: ``30s``, ``10m``, ``1h``."""
+    return int(lasting[:-1]) * {"s": 1, "m": 60, "h": 3600}[lasting[-1]]
+
+
+def too_soon(alerts: Path, rule: Rule, case: Case) -> dict[str, Any]:
+    """A case looked at a minute before its alert can fire, however soon its reason was there."""
+    test = _test(rule, case)
+    (asked,) = test["promql_expr_test"]
+    asked |= {"eval_time": f"{max(seconds(rule.lasts) - 60, 0)}s", "exp_samples": []}
+    return {"rule_files": [str(alerts)], "evaluation_interval": "1m", "tests": [test]}
+
+
 def unit_test(alerts: Path, rule: Rule, cases: Sequence[Case]) -> dict[str, Any]:
     """The file of `promtool test rules` for the cases of a rule of the file ``alerts``."""
     return {

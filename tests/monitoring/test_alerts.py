@@ -22,7 +22,9 @@ from testkit.monitoring.rules import (
     judged,
     promtool,
     rules,
+    seconds,
     selectors,
+    too_soon,
     unit_test,
 )
 
@@ -53,6 +55,18 @@ def test_it_fires_when_it_should_and_only_then(rule: Rule, tmp_path: Path) -> No
     cases = [case for case in CASES if case.alert == rule.alert]
     file = tmp_path / "test.yml"
     file.write_text(json.dumps(unit_test(ALERTS, rule, cases)))
+    done = judged("test", "rules", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs_promtool
+@pytest.mark.parametrize(
+    "rule", [one for one in RULES.values() if seconds(one.lasts)], ids=lambda one: one.alert
+)
+def test_nobody_is_woken_before_its_time(rule: Rule, tmp_path: Path) -> None:
+    case = next(case for case in CASES if case.alert == rule.alert and case.fires)
+    file = tmp_path / "test.yml"
+    file.write_text(json.dumps(too_soon(ALERTS, rule, case)))
     done = judged("test", "rules", str(file))
     assert done.returncode == 0, done.stdout + done.stderr
 
