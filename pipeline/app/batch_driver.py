@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import faust
 from aiokafka.errors import KafkaError
@@ -23,6 +23,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
 from msgspec import Struct
 
+from pipeline.app.consumer_thread import ConsumerThread
+from pipeline.app.lease import Lease
 from pipeline.core.ledger import Entry, Lane
 from pipeline.core.stalls import Partition, Progress
 
@@ -32,8 +34,28 @@ log = logging.getLogger("groundswell.driver")
 # session time-out, or the group would throw the member out while it waits.
 DRAIN_SECONDS = 5.0
 
+# How many batches of a topic may wait for the agent, and how many fetches' worth of records. Few: what waits
+# in aiokafka instead comes as one larger batch.
+WAITING_BATCHES = 4
+WAITING_FETCHES = 2
+
 
 OnLost = Callable[[str, int], None]
+
+
+Standing = Literal["held", "unknown", "lost"]
+"""Its partition is ours, or may be somebody else's by now, or is: what is done of it then is for nothing."""
+
+
+class Keeper:
+    """Who gave batches out, as far as their stages need it. This one is never asked for them back."""
+
+    def on_taken(self) -> None:
+        """A batch went from the queue into somebody's hands."""
+
+    def standing(self, _batch: RecordBatch) -> Standing:
+        """How the batch stood when this was asked. Thread-safe."""
+        return "held"
 
 
 class RecordBatch(Struct, frozen=True, eq=False):
@@ -44,23 +66,87 @@ class RecordBatch(Struct, frozen=True, eq=False):
     records: list[Any]
     lane: Lane
     entry: Entry
+    keeper: Keeper = Keeper()
 
 
-class BatchConsumer(driver.Consumer):
+class BatchConsumer(driver.Consumer, Keeper):
     """The aiokafka consumer of Faust, with batches as messages and the ledger as conscience."""
+
+    _thread: ConsumerThread
+    lease: Lease
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.lanes: dict[TP, Lane] = {}
         # A worker that has failed sets this to 0: what it holds will never be confirmed.
         self.drain_seconds = DRAIN_SECONDS
+        # The partitions that the fetch under way may bring records of; grows while it waits.
+        self._wanted: set[TP] = set()
+        self._room = asyncio.Event()
+        # Counts what makes places of before worthless.
+        self._moves = 0
         self._begins: Mapping[TP, int] = {}
         self._ends: Mapping[TP, int] = {}
 
+    def _new_consumer_thread(self) -> ConsumerThread:
+        # Called from the constructor of Faust's.
+        thread = ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+        self.lease = thread.lease = Lease(self.app.conf.broker_session_timeout)
+        return thread
+
+    def standing(self, batch: RecordBatch) -> Standing:
+        """See :class:`Keeper`. Lanes end before the group is joined anew, so that a fresh lease and then a
+        lane that lives mean that the partition was ours at the time of the first look."""
+        fresh = self.lease.fresh
+        if self.lanes.get(TP(batch.topic, batch.partition)) is not batch.lane:
+            return "lost"
+        return "held" if fresh else "unknown"
+
+    def on_buffer_full(self, tp: TP) -> None:
+        """Faust would fetch nothing of the partition until all queues have run dry, and a second longer."""
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """See :meth:`on_buffer_full`: :meth:`_getmany` asks for what there is room for."""
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        """Fetches of the topics that have room, so that one that is full keeps no other waiting."""
+        self._room.clear()
+        self._thread.reached = {}
+        self._wanted = self._with_room(active_partitions or set())
+        if not self._wanted:
+            # An empty set would mean all to aiokafka.
+            await self.wait_first(self._room.wait(), self.suspend_flow.wait(), timeout=timeout)
+            return {}
+        return await super()._getmany(self._wanted, timeout)
+
+    def _with_room(self, active: set[TP]) -> set[TP]:
+        full = {topic for topic in {tp.topic for tp in active} if not self._has_room(topic)}
+        return {tp for tp in active if tp.topic not in full}
+
+    def _has_room(self, topic: str) -> bool:
+        waiting = [entry for tp, lane in self.lanes.items() if tp.topic == topic for entry in lane.waiting]
+        most = WAITING_FETCHES * self.app.conf.broker_max_poll_records
+        return len(waiting) < WAITING_BATCHES and sum(entry.after - entry.first for entry in waiting) < most
+
+    def on_taken(self) -> None:
+        """A batch went from the queue into somebody's hands: there may be room for more."""
+        more = self._with_room(self._get_active_partitions())
+        self._room.set()
+        if not more <= self._wanted:
+            self._wanted |= more
+            self._thread.look_again()
+
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
         """Yields one message a partition and fetch. Replaces Faust's record by record round robin."""
+        moves = self._moves
         records, active = await self._wait_next_records(timeout)
-        if not records or self.should_stop:
+        if self.should_stop:
+            return
+        reached = self._thread.reached if self.flow_active and moves == self._moves else {}
+        for tp, place in reached.items():
+            if tp not in (records or {}):
+                await self._pass_over(tp, place)
+        if not records:
             return
         if not self.flow_active:
             await self.perform_seek()
@@ -82,13 +168,23 @@ class BatchConsumer(driver.Consumer):
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
             yield tp, self._as_message(tp, fetched)
 
+    async def _pass_over(self, tp: TP, place: int) -> None:
+        """At its end the log may hold no records but markers of transactions: nothing is left to do there."""
+        if place > (self._expected(tp) or 0):
+            await self._tell_lost(tp, place)
+            self.lanes.setdefault(tp, Lane()).pass_over(place)
+
+    def _expected(self, tp: TP) -> int | None:
+        """The offset behind all that was handed out, None where nothing is known of the partition."""
+        lane = self.lanes.get(tp)
+        return lane.after if lane is not None and lane.after is not None else self._read_offset[tp]
+
     async def _tell_lost(self, tp: TP, first: int) -> None:
         """Says what the log's retention took away before it was read; aiokafka goes on without a word.
 
         Compaction leaves holes as well, and those lose nothing: only where the log now begins counts.
         """
-        lane = self.lanes.get(tp)
-        expected = lane.after if lane is not None and lane.after is not None else self._read_offset[tp]
+        expected = self._expected(tp)
         if expected is None or first <= expected:
             return
         begin = (await self.earliest_offsets(tp)).get(tp, 0)
@@ -115,7 +211,7 @@ class BatchConsumer(driver.Consumer):
         message = self._to_message(tp, fetched[0])
         message.key = None
         # Faust declares bytes here; the raw codec hands on whatever it is.
-        message.value = cast(Any, RecordBatch(tp.topic, tp.partition, fetched, lane, entry))
+        message.value = cast(Any, RecordBatch(tp.topic, tp.partition, fetched, lane, entry, self))
         return message
 
     def ack(self, message: Message) -> bool:
@@ -165,7 +261,8 @@ class BatchConsumer(driver.Consumer):
         """Waits for the batches in agents' hands, then commits. Batches still queued are read again later."""
         deadline = asyncio.get_running_loop().time() + self.drain_seconds
         while any(lane.taken for lane in self.lanes.values()):
-            if asyncio.get_running_loop().time() > deadline:
+            # Who was thrown out of the group already has nothing to gain by waiting.
+            if asyncio.get_running_loop().time() > deadline or not self.lease.fresh:
                 log.warning("batches in hand are not confirmed in time; they will be processed again")
                 break
             await asyncio.sleep(0.02)
@@ -174,13 +271,16 @@ class BatchConsumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """After Faust has drained and committed, late confirmations go to lanes nobody looks at."""
         await super().on_partitions_revoked(revoked)
+        self._moves += 1
         for tp in revoked:
             self.lanes.pop(tp, None)
 
     async def perform_seek(self) -> None:
         """Every seek to the committed offsets begins new lanes: all behind them is fetched again."""
+        self._moves += 1
         self.lanes.clear()
         await super().perform_seek()
+        self._moves += 1  # what was asked meanwhile does not count either
 
     async def survey(self) -> None:
         """Asks where the log of each partition begins and ends, which one that is not fetched does not tell.
@@ -242,7 +342,8 @@ def install(app: faust.App, on_lost: OnLost) -> None:
 
 def take(batch: RecordBatch) -> None:
     """An agent takes the batch in hand: a rebalance or a stop now waits for it."""
-    batch.entry.taken = True
+    batch.entry.taken = batch.entry.handed = True
+    batch.keeper.on_taken()
 
 
 def let_go(batch: RecordBatch) -> None:

@@ -17,7 +17,9 @@ def load(brokers: Brokers, topics: Topics, partition: int) -> Newest:
             if record.value is None:
                 known.pop(record.key.decode(), None)
             else:
-                known[record.key.decode()] = int(record.value)
+                # Not the last but the newest: a process that was frozen may have written late.
+                key = record.key.decode()
+                known[key] = max(int(record.value), known.get(key, 0))
     return Newest(known)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from pipeline.app import amends
 from pipeline.app.batch_driver import RecordBatch
 from pipeline.app.cases.notices import notices
 from pipeline.app.changes import as_record
@@ -40,9 +41,16 @@ log = logging.getLogger("groundswell.enrich")
 
 # Before what could not be enriched for want of something is tried again.
 _REST_SECONDS = 0.5
+# Between two looks whether a partition is still ours.
+_LOOK_SECONDS = 0.05
+# How long an end waits for what makes good that something was sent too late.
+_AMENDS_SECONDS = 10.0
 
 Counts = tuple[int, int]
 """How many records of a batch are dealt with, and how many were rejected."""
+
+_NOTHING: Counts = (0, 0)
+"""Of a batch that was let go of, for it is another's."""
 
 
 class _Source(Struct, frozen=True):
@@ -50,6 +58,19 @@ class _Source(Struct, frozen=True):
 
     record: Any
     operation: int
+
+
+def _moments(sources: Iterable[_Source]) -> list[datetime]:
+    """When the log took in each; many at once, so that few different moments have to be made."""
+    made: dict[int, datetime] = {}
+    found = []
+    for source in sources:
+        stamp = source.record.timestamp
+        moment = made.get(stamp)
+        if moment is None:
+            moment = made[stamp] = datetime.fromtimestamp(stamp / 1000, UTC)
+        found.append(moment)
+    return found
 
 
 class EnrichStage:
@@ -66,8 +87,10 @@ class EnrichStage:
         load: Callable[[int], Newest],
         gate: Gate | None = None,
         patience: Patience | None = None,
+        amends: amends.Amends = amends.none,
     ) -> None:
-        """``load`` gives the memory of a partition; ``patience`` asks again while Kafka is away."""
+        """``load`` gives the memory of a partition; ``patience`` asks again while Kafka is away; ``amends``
+        gives what is to be sent after a batch that turned out not to be ours any more."""
         self._chain = chain
         self._load = load
         self._lanes: dict[int, tuple[Lane, Newest]] = {}
@@ -77,7 +100,10 @@ class EnrichStage:
         self._clock = clock
         self._gate = gate or OpenGate()
         self._patience = patience
+        self._amends = amends
+        self._amending: set[Future[None]] = set()
         self._closed = threading.Event()
+        self._amender = ThreadPoolExecutor(1, thread_name_prefix="groundswell-amends")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="groundswell-enrich")
 
     async def begin(self, batch: RecordBatch) -> asyncio.Future[Counts]:
@@ -88,11 +114,31 @@ class EnrichStage:
 
         async def finish() -> Counts:
             await confirmed
+            while (standing := batch.keeper.standing(batch)) == "unknown":
+                await asyncio.sleep(_LOOK_SECONDS)
+            if standing == "lost" and counts is not _NOTHING:
+                amending = self._amender.submit(self._make_amends, batch)
+                self._amending.add(amending)
+                await asyncio.wrap_future(amending)
+                self._amending.discard(amending)
             return counts
 
         return asyncio.ensure_future(finish())
 
+    def _make_amends(self, batch: RecordBatch) -> None:
+        find = partial(self._amends, batch)
+        self._producer.deliver(self._patience.insist(find) if self._patience else find())
+
+    def _is_ours(self, batch: RecordBatch) -> bool:
+        """Waits while nobody can know whether another holds the partition by now."""
+        while (standing := batch.keeper.standing(batch)) == "unknown":
+            if self._closed.wait(_LOOK_SECONDS):
+                raise FatalError("stopped while the consumer group did not answer; it is done again")
+        return standing == "held"
+
     def _work(self, batch: RecordBatch) -> tuple[Future[None], Counts]:
+        if not self._is_ours(batch):
+            return self._producer.send([]), _NOTHING
         newest = self._newest(batch)
         while True:
             self._gate.wait(batch.records)
@@ -104,6 +150,9 @@ class EnrichStage:
                 if self._closed.wait(_REST_SECONDS):
                     raise FatalError(f"stopped while it waited: {error}") from error
                 continue
+            if not self._is_ours(batch):
+                log.info("%s-%d went to another process, which does it", batch.topic, batch.partition)
+                return self._producer.send([]), _NOTHING
             return self._producer.send(records), counts
 
     def _newest(self, batch: RecordBatch) -> Newest:
@@ -122,7 +171,7 @@ class EnrichStage:
         posts, sources, refused = self._decode(fetched, newest, now)
         outcomes = self._chain.process(
             posts,
-            [datetime.fromtimestamp(source.record.timestamp / 1000, UTC) for source in sources],
+            _moments(sources),
             prefix=self._prefix,
             now=now,
             operations=[source.operation for source in sources],
@@ -142,7 +191,8 @@ class EnrichStage:
             if newest.note(event.post.id, event.version):
                 changes.append(as_record(event.post.id, event.version, self._topics))
             events.append(record)
-            notes += notices(event, self._topics)
+            if event.routes:
+                notes += notices(event, self._topics)
         return changes + events + notes + refused, (len(fetched) - len(refused), len(refused))
 
     def _decode(
@@ -189,9 +239,11 @@ class EnrichStage:
 
     def close(self) -> None:
         """Ends the thread; a batch that Kafka does not take now is enriched again next time."""
+        wait(self._amending, _AMENDS_SECONDS)
         self._closed.set()
         self._gate.end()
         if self._patience:
             self._patience.end()
         self._producer.abandon()
         self._thread.shutdown()
+        self._amender.shutdown()

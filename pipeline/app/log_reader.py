@@ -38,8 +38,11 @@ class LogRecord(Struct, frozen=True):
     headers: Headers = ()
 
 
-def read_topic(brokers: Brokers, topic: str, partition: int | None = None) -> Iterator[list[LogRecord]]:
-    """Portions of consecutive records of one partition or of all, each partition in order.
+def read_topic(
+    brokers: Brokers, topic: str, partition: int | None = None, first: int = 0
+) -> Iterator[list[LogRecord]]:
+    """Portions of consecutive records of one partition or of all, each partition in order, from the offset
+    ``first`` on.
 
     Raises RetryableError when Kafka is away or falls silent. A topic that is not there has no records.
     """
@@ -58,16 +61,16 @@ def read_topic(brokers: Brokers, topic: str, partition: int | None = None) -> It
         logger=log,
     )
     try:
-        yield from _read(consumer, topic, partition)
+        yield from _read(consumer, topic, partition, first)
     except KafkaException as error:
         raise RetryableError(f"Kafka at {brokers} did not give the topic {topic}: {error}") from error
     finally:
         consumer.close()
 
 
-def _read(consumer: Consumer, topic: str, partition: int | None) -> Iterator[list[LogRecord]]:
-    open_ends = _ends(consumer, topic, partition)
-    consumer.assign([TopicPartition(topic, number, first) for number, (first, _) in open_ends.items()])
+def _read(consumer: Consumer, topic: str, partition: int | None, first: int) -> Iterator[list[LogRecord]]:
+    open_ends = _ends(consumer, topic, partition, first)
+    consumer.assign([TopicPartition(topic, number, begin) for number, (begin, _) in open_ends.items()])
     waiting = set(open_ends)
     heard = time.monotonic()
     while waiting:
@@ -102,8 +105,9 @@ def _headers(message: Message) -> Headers:
     return tuple((name, value) for name, value in found or ())
 
 
-def _ends(consumer: Consumer, topic: str, partition: int | None) -> dict[int, tuple[int, int]]:
-    """Partition number to first offset and the offset after the last, of those that hold anything."""
+def _ends(consumer: Consumer, topic: str, partition: int | None, wanted: int) -> dict[int, tuple[int, int]]:
+    """Partition number to first offset and the offset after the last, of those that hold any of ``wanted``
+    or behind it."""
     described = consumer.list_topics(topic, timeout=10).topics[topic]
     if described.error is not None and described.error.code() != Code.UNKNOWN_TOPIC_OR_PART:
         # One that may not be seen is not one that holds nothing: `rebuild` would take it for that.
@@ -111,6 +115,6 @@ def _ends(consumer: Consumer, topic: str, partition: int | None) -> dict[int, tu
     ends = {}
     for number in described.partitions if partition is None else [partition]:
         first, after = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
-        if after > first:
-            ends[number] = (first, after)
+        if after > max(first, wanted):
+            ends[number] = (max(first, wanted), after)
     return ends

@@ -11,12 +11,14 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from elasticsearch import Elasticsearch
 
 from pipeline.app import garbage, health
+from pipeline.app.amends import amends
 from pipeline.app.authors import stage as author_stage
 from pipeline.app.authors.marks import AuthorMarks
 from pipeline.app.authors.memory import AuthorMemory
@@ -146,6 +148,7 @@ async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:
         load=lambda partition: _remembered(site, topics, partition),
         gate=_gate(site),
         patience=site.patience("kafka"),
+        amends=partial(amends, site.brokers),
     )
     await _work(site, "enrich", {topics.posts.name: stage}, producer, stop)
 

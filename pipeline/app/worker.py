@@ -115,8 +115,8 @@ class Worker:
             topic_allow_declare=False,
             consumer_auto_offset_reset="earliest",
             stream_wait_empty=True,
-            # Batches, not records: two wait while one is in hand.
-            stream_buffer_maxsize=2,
+            # Never full: the driver fetches no more than may wait.
+            stream_buffer_maxsize=100_000,
             broker_max_poll_records=engine.batch_posts,
             broker_commit_interval=engine.commit_seconds,
             broker_session_timeout=SESSION_SECONDS,

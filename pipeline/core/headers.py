@@ -24,6 +24,8 @@ _PLACE = re.compile(r"([0-9]{1,9}):([0-9]{1,18})\Z")
 
 def operation_of(headers: Headers) -> int:
     """The operation under which the post came, 0 where none is told or none can be read."""
+    if not headers:
+        return 0  # as with most records
     text = _text(headers, OPERATION)
     if not _NUMBER.match(text):
         return 0

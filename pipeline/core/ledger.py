@@ -3,7 +3,8 @@
 One :class:`Lane` a partition holds the batches that were fetched and not yet confirmed, in the order
 of the log. Batches may be confirmed in any order; what may be committed is the end of the contiguous
 confirmed prefix. Offsets that the log itself leaves out (compaction, transaction markers) lie between
-batches and are passed over with them. Pure: knows no Kafka, no clock and no thread; callers lock.
+batches and are passed over with them, or by :meth:`Lane.pass_over` where no batch follows. Pure: knows no
+Kafka, no clock and no thread; callers lock.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ from msgspec import Struct
 
 
 class Entry(Struct):
-    """One fetched batch: offsets from ``first`` up to, not including, ``after``."""
+    """One fetched batch: offsets from ``first`` up to, not including, ``after``.
+
+    ``handed`` is whether somebody ever took it, ``taken`` whether a rebalance has to wait for who did.
+    """
 
     first: int
     after: int
+    handed: bool = False
     taken: bool = False
     confirmed: bool = False
 
@@ -39,6 +44,13 @@ class Lane:
         self._entries.append(entry)
         return entry
 
+    def pass_over(self, after: int) -> None:
+        """Up to, not including, ``after`` the log holds nothing more to fetch than what was entered."""
+        if after > self._after:
+            entry = self.begin(after - 1 if self._after < 0 else self._after, after)
+            entry.handed = True
+            self.confirm(entry)
+
     def confirm(self, entry: Entry) -> None:
         """Everything in the batch is safe elsewhere. Confirming twice is harmless."""
         entry.confirmed = True
@@ -54,6 +66,11 @@ class Lane:
     def after(self) -> int | None:
         """The offset behind the last batch entered, None where there was none."""
         return self._after if self._after >= 0 else None
+
+    @property
+    def waiting(self) -> list[Entry]:
+        """The batches that nobody took in hand yet."""
+        return [entry for entry in self._entries if not entry.handed]
 
     @property
     def taken(self) -> int:

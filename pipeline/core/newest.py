@@ -39,11 +39,16 @@ class Newest:
 
     def lift(self, post_id: str, version: int) -> int:
         """The version under which this state would be published now: see :func:`lifted`."""
-        return lifted(version, self._versions.get(post_id, 0))
+        published = self._versions.get(post_id)
+        # Most posts were never changed, and each one is asked for twice.
+        return version if published is None else lifted(version, published)
 
     def note(self, post_id: str, version: int) -> bool:
-        """Remembers a published state; True when it is a change that must be kept beyond this process."""
-        if not change_of(version) or self._versions.get(post_id) == version:
+        """Remembers a published state; True when it is a change that must be kept beyond this process.
+
+        A repeat must, too: it may come because somebody was late and wrote an older one behind it.
+        """
+        if not change_of(version):
             return False
         self._versions[post_id] = version
         return True

@@ -89,3 +89,38 @@ def test_taken_counts_batches_in_hand_only() -> None:
     assert lane.taken == 1
     lane.confirm(first)
     assert (lane.taken, lane.committable) == (0, 9)
+
+
+@given(BATCHES, st.integers(0, 5), st.data())
+def test_what_is_passed_over_is_committable_once_all_before_it_is_confirmed(
+    shapes: list[tuple[int, int]], gap: int, data: st.DataObject
+) -> None:
+    lane = Lane()
+    entries = [lane.begin(*span) for span in spread(shapes)]
+    end = spread(shapes)[-1][1]
+    lane.pass_over(end + gap)
+    assert lane.after == end + gap
+    for place in data.draw(st.permutations(range(len(entries)))):
+        assert (lane.committable or 0) < end
+        lane.confirm(entries[place])
+    assert lane.committable == end + gap
+    assert lane.open == 0
+
+
+def test_a_lane_may_begin_with_nothing_to_fetch() -> None:
+    lane = Lane()
+    lane.pass_over(7)
+    assert (lane.committable, lane.after, lane.waiting, lane.taken) == (7, 7, [], 0)
+    lane.pass_over(3)
+    assert lane.committable == 7, "never backwards"
+    lane.begin(7, 9)
+    assert lane.committable == 7
+
+
+def test_waiting_are_those_that_nobody_ever_took() -> None:
+    lane = Lane()
+    first, second = lane.begin(0, 5), lane.begin(5, 9)
+    lane.pass_over(12)
+    assert lane.waiting == [first, second]
+    first.handed = True
+    assert lane.waiting == [second]

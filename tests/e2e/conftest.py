@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.embedded.servers import Addresses
 from testkit.installation import Installation
+from testkit.pair import Pair
 from testkit.shared import replay_posts, shared_folder
 
 
@@ -33,6 +34,19 @@ def install(servers: Addresses, prefix: str, tmp_path: Path) -> Iterator[Callabl
 def installation(install: Callable[..., Installation]) -> Installation:
     """One installation."""
     return install()
+
+
+@pytest.fixture
+def pair(install: Callable[..., Installation], tmp_path: Path) -> Iterator[Pair]:
+    """Two installations on the same topics; neither links customers, so that enrich needs no other role."""
+    steps = {"GROUNDSWELL_ENRICH_STEPS": "language,sentiment,entities,complaint"}
+    first = install(**steps)
+    home = tmp_path / "other"
+    second = Installation(home, first.prefix, str(first.kafka), first.elasticsearch, **steps)
+    made = Pair(first, second)
+    yield made
+    made.close()
+    second.close()
 
 
 @pytest.fixture(scope="session")

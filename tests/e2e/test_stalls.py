@@ -229,3 +229,30 @@ def test_what_retention_took_away_is_told_and_work_goes_on(
     log = (tmp_path / "worker.log").read_text()
     assert f"{topic}-2: offsets {end - 30} to {end - 11} were removed by retention" in log
     assert "20 records are lost" in log
+
+
+def test_the_markers_of_transactions_are_no_records_that_are_still_to_come(
+    installation: Installation,
+    posts: Posts,
+    tmp_path: Path,
+    run_worker: Callable[[str], subprocess.Popen[bytes]],
+) -> None:
+    topic = fill(installation, posts, tmp_path)
+    producer = Producer({"bootstrap.servers": str(installation.kafka), "transactional.id": topic})
+    producer.init_transactions()
+    for _ in range(3):
+        producer.begin_transaction()
+        for number in range(8):
+            producer.produce(topic, b"%d" % number, b"key", partition=number % 2)
+        producer.commit_transaction()
+    process = run_worker("healthy")
+    until_worked_off(installation, topic, "the markers are passed over at the end of a partition")
+    again = Producer({"bootstrap.servers": str(installation.kafka)})
+    for partition in range(4):
+        again.produce(topic, b"after the markers", b"key", partition=partition)
+    again.flush()
+    until_worked_off(installation, topic, "it goes on behind them")
+    log = (tmp_path / "worker.log").read_text()
+    assert process.poll() is None
+    assert "records are lost" not in log
+    assert "has not moved" not in log

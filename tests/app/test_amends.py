@@ -1,0 +1,107 @@
+"""What was sent too late is followed by the newest state once more."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.app.amends import amends, newest
+from pipeline.app.batch_driver import Keeper, RecordBatch, Standing
+from pipeline.app.brokers import Brokers
+from pipeline.app.enrich_stage import EnrichStage
+from pipeline.app.log_reader import LogRecord, read_topic
+from pipeline.app.producer import Producer, Record
+from pipeline.app.site import now
+from pipeline.app.topics import ensure_topics
+from pipeline.core.ledger import Lane
+from pipeline.core.newest import Newest
+from pipeline.core.process import Chain
+from pipeline.core.settings import KafkaSettings
+
+
+def state(number: int, day: int) -> bytes:
+    """A state of a post: never edited on day 0."""
+    edited = {"edited_at": f"2026-11-{day:02}T00:00:00Z"} if day else {}
+    return json.dumps({"id": f"x:{number}", "text": f"as of {day}", "author": {"id": "a"}, **edited}).encode()
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9)), min_size=1), st.data())
+def test_the_newest_state_behind_each_post_that_was_sent(rows: list[tuple[int, int]], data: Any) -> None:
+    log = [
+        LogRecord(0, offset, 0, b"x:%d" % number, state(number, day))
+        for offset, (number, day) in enumerate(rows)
+    ]
+    end = data.draw(st.integers(1, len(log)))
+    sent = {record.key: record.offset for record in log[:end]}
+    found = {record.key: record for record in newest(log[1:], sent)}
+    for key, offset in sent.items():
+        days = [rows[one.offset][1] for one in log if one.key == key and one.offset > offset]
+        assert (key in found) == bool(days)
+        if days:
+            assert rows[found[key].offset][1] == max(days)
+    assert set(found) <= set(sent)
+
+
+def test_what_is_no_post_is_passed_over() -> None:
+    log = [LogRecord(0, 1, 0, b"x:1", b"nonsense"), LogRecord(0, 2, 0, b"x:1", None)]
+    assert newest(log, {b"x:1": 0}) == []
+
+
+class Stands(Keeper):
+    """Says one thing after another, and the last for ever."""
+
+    def __init__(self, *standings: Standing) -> None:
+        self.left = list(standings)
+
+    def standing(self, _batch: RecordBatch) -> Standing:
+        return self.left.pop(0) if len(self.left) > 1 else self.left[0]
+
+
+def results(kafka: str, prefix: str, keeper: Keeper) -> tuple[int, list[bytes]]:
+    """How many events came of a post that was edited behind its batch, and what the posts topic got."""
+    settings = KafkaSettings(bootstrap=kafka, prefix=prefix, partitions=1)
+    brokers = Brokers(kafka, settings)
+    topics = ensure_topics(brokers, settings)
+    producer = Producer(brokers)
+    posts = [Record(topics.posts.name, b"x:1", state(1, day)) for day in (0, 3, 2)]
+    producer.deliver([*posts, Record(topics.posts.name, b"x:2", state(2, 1))])
+    there = [one for portion in read_topic(brokers, topics.posts.name) for one in portion]
+    lane = Lane()
+    batch = RecordBatch(topics.posts.name, 0, there[:1], lane, lane.begin(0, 1), keeper)
+    stage = EnrichStage(
+        Chain([]),
+        producer,
+        topics,
+        prefix="p",
+        clock=now,
+        load=lambda _: Newest(),
+        amends=lambda one: amends(brokers, one),
+    )
+
+    async def run() -> None:
+        await asyncio.wait_for(await stage.begin(batch), 30)
+
+    asyncio.run(run())
+    stage.close()
+    producer.close()
+    events = sum(len(portion) for portion in read_topic(brokers, topics.events.name))
+    again = [one.value for portion in read_topic(brokers, topics.posts.name, 0, 4) for one in portion]
+    return events, [value for value in again if value]
+
+
+def test_a_batch_that_stays_ours_is_sent_and_nothing_beside(kafka: str, prefix: str) -> None:
+    assert results(kafka, prefix, Stands("held", "unknown", "held")) == (1, [])
+
+
+def test_a_batch_that_went_to_another_before_it_was_sent_is_not_sent(kafka: str, prefix: str) -> None:
+    assert results(kafka, prefix, Stands("held", "unknown", "lost")) == (0, [])
+
+
+def test_a_batch_that_went_to_another_while_it_was_sent_is_followed_by_the_newest(
+    kafka: str, prefix: str
+) -> None:
+    assert results(kafka, prefix, Stands("held", "held", "unknown", "lost")) == (1, [state(1, 3)])
