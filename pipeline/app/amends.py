@@ -10,7 +10,9 @@ passes over it where it has published a newer one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from pipeline.app.batch_driver import RecordBatch
 from pipeline.app.brokers import Brokers
@@ -23,30 +25,40 @@ from pipeline.core.version import version_of
 
 log = logging.getLogger("groundswell.amends")
 
-Amends = Callable[[RecordBatch], list[Record]]
-"""What to send once all of a batch was sent that was no longer ours. RetryableError when Kafka is away."""
+Amends = Callable[[Sequence[RecordBatch]], list[Record]]
+"""What to send once all of these batches was sent that were no longer ours. RetryableError when Kafka is
+away."""
 
 
-def none(_batch: RecordBatch) -> list[Record]:
+def none(_batches: Sequence[RecordBatch]) -> list[Record]:
     """For whoever nobody shares partitions with."""
     return []
 
 
-def amends(brokers: Brokers, batch: RecordBatch) -> list[Record]:
-    """See :data:`Amends`."""
-    sent = {record.key: record.offset for record in batch.records}
-    first = batch.records[0].offset + 1
-    later = (one for portion in read_topic(brokers, batch.topic, batch.partition, first) for one in portion)
+def amends(brokers: Brokers, batches: Sequence[RecordBatch]) -> list[Record]:
+    """See :data:`Amends`. Reads each partition once, from the first of its batches to its end."""
+    together: defaultdict[tuple[str, int], list[Any]] = defaultdict(list)
+    for batch in batches:
+        together[batch.topic, batch.partition] += batch.records
+    return [one for place, records in together.items() for one in _overtaken(brokers, *place, records)]
+
+
+def _overtaken(brokers: Brokers, topic: str, partition: int, records: Sequence[Any]) -> list[Record]:
+    sent: dict[bytes, int] = {}
+    for record in records:
+        sent[record.key] = max(record.offset, sent.get(record.key, -1))
+    first = min(record.offset for record in records) + 1
+    later = (one for portion in read_topic(brokers, topic, partition, first) for one in portion)
     found = newest(later, sent)
     log.warning(
         "%s-%d went to another process while %d posts of it were being sent; %d of them have changed since"
         " and are enriched once more",
-        batch.topic,
-        batch.partition,
+        topic,
+        partition,
         len(sent),
         len(found),
     )
-    return [Record(batch.topic, one.key, one.value, one.headers) for one in found]
+    return [Record(topic, one.key, one.value, one.headers) for one in found]
 
 
 def newest(later: Iterable[LogRecord], sent: Mapping[bytes, int]) -> list[LogRecord]:

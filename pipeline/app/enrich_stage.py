@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 from msgspec import Struct
@@ -90,7 +91,7 @@ class EnrichStage:
         amends: amends.Amends = amends.none,
     ) -> None:
         """``load`` gives the memory of a partition; ``patience`` asks again while Kafka is away; ``amends``
-        gives what is to be sent after a batch that turned out not to be ours any more."""
+        gives what is to be sent after batches that turned out not to be ours any more."""
         self._chain = chain
         self._load = load
         self._lanes: dict[int, tuple[Lane, Newest]] = {}
@@ -101,6 +102,7 @@ class EnrichStage:
         self._gate = gate or OpenGate()
         self._patience = patience
         self._amends = amends
+        self._late: SimpleQueue[RecordBatch] = SimpleQueue()
         self._amending: set[Future[None]] = set()
         self._closed = threading.Event()
         self._amender = ThreadPoolExecutor(1, thread_name_prefix="groundswell-amends")
@@ -117,7 +119,8 @@ class EnrichStage:
             while (standing := batch.keeper.standing(batch)) == "unknown":
                 await asyncio.sleep(_LOOK_SECONDS)
             if standing == "lost" and counts is not _NOTHING:
-                amending = self._amender.submit(self._make_amends, batch)
+                self._late.put(batch)
+                amending = self._amender.submit(self._make_amends)
                 self._amending.add(amending)
                 await asyncio.wrap_future(amending)
                 self._amending.discard(amending)
@@ -125,9 +128,14 @@ class EnrichStage:
 
         return asyncio.ensure_future(finish())
 
-    def _make_amends(self, batch: RecordBatch) -> None:
-        find = partial(self._amends, batch)
-        self._producer.deliver(self._patience.insist(find) if self._patience else find())
+    def _make_amends(self) -> None:
+        """For all batches that are known to be late by now, for each time may take a while."""
+        late = []
+        while not self._late.empty():
+            late.append(self._late.get())
+        if late:
+            find = partial(self._amends, late)
+            self._producer.deliver(self._patience.insist(find) if self._patience else find())
 
     def _is_ours(self, batch: RecordBatch) -> bool:
         """Waits while nobody can know whether another holds the partition by now."""
