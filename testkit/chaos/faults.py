@@ -52,16 +52,22 @@ def kill_role(role: str, scene: Scene, chance: random.Random) -> None:
 
 def kill_at_commit(role: str, scene: Scene, chance: random.Random) -> None:
     """Death at the instant at which progress was recorded: what was recorded too early is now lost."""
-    admin = admin_client(scene.installation.kafka)
+    for _ in range(3):
+        victim = _one(scene, role, chance)
+        await_commit(role, scene)
+        scene.crew.kill(victim)
+
+
+def await_commit(role: str, scene: Scene) -> None:
+    """Returns at the instant at which a role records progress, for it is then in the midst of its work; after
+    some seconds in any case."""
     group = f"{scene.installation.prefix}-{role}"
+    admin = admin_client(scene.installation.kafka)
     try:
-        for _ in range(3):
-            victim = _one(scene, role, chance)
-            before = committed(admin, group)
-            deadline = time.monotonic() + 8
-            while time.monotonic() < deadline and committed(admin, group) == before:
-                time.sleep(0.005)
-            scene.crew.kill(victim)
+        before = committed(admin, group)
+        deadline = time.monotonic() + 8
+        while time.monotonic() < deadline and committed(admin, group) == before:
+            time.sleep(0.005)
     finally:
         admin.close()
 
@@ -92,6 +98,7 @@ def freeze_role(role: str, scene: Scene, chance: random.Random) -> None:
     """A process stands still past its session, another takes its work; then it wakes and knows of nothing."""
     victim = _one(scene, role, chance)
     scene.crew.start(role)
+    await_commit(role, scene)
     scene.crew.freeze(victim)
     time.sleep(chance.uniform(*FROZEN_SECONDS))
     scene.crew.thaw(victim)

@@ -17,6 +17,9 @@ FEED = "feed.jsonl"
 """The file in the folder of an installation whose lines are collected."""
 
 
+PATIENCE_SECONDS = 60
+
+
 class Ground(Struct, frozen=True):
     """The embedded servers, and the home from which they can be killed."""
 
@@ -42,6 +45,8 @@ def fed(kafka: str, elasticsearch: str, folder: Path, settings: Mapping[str, str
     named = {f"GROUNDSWELL_{name}": value for name, value in {**own, **settings}.items()}
     prefix = f"chaos-{uuid.uuid4().hex[:10]}"
     installation = Installation(folder / "home", prefix, kafka, elasticsearch, **named)
+    # The suite itself waits for a server that comes back on a busy machine.
+    installation.client = installation.client.options(request_timeout=PATIENCE_SECONDS)
     try:
         yield installation
     finally:

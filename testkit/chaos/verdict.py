@@ -14,6 +14,7 @@ from typing import Any
 from confluent_kafka import Consumer, TopicPartition
 from msgspec import Struct
 
+from testkit.chaos.ground import PATIENCE_SECONDS
 from testkit.chaos.stream import MARK, Truth
 from testkit.installation import Installation, Stored
 
@@ -114,6 +115,8 @@ def _rejected(records: Iterable[tuple[str, bytes | None]], invalid: Iterable[byt
 
 
 def _audit(installation: Installation) -> Iterator[Fault]:
+    # The roles are told to wait for a short time only; the audit does not have to share that.
+    installation.environ["GROUNDSWELL_ELASTICSEARCH_TIMEOUT_SECONDS"] = str(PATIENCE_SECONDS)
     done = installation.command("audit")
     if done.returncode or done.stderr:
         for line in done.stderr.decode().splitlines() or ["exit status without words"]:
