@@ -81,6 +81,7 @@ def play(
                 _storm(plan, scene, folder / FEED, content)
                 watch.lap("storm")
                 found = _settle(scene, len(content), limit)
+                sky.arrive()
                 watch.lap("settling")
                 found = found or verdict.faults_of(installation, truth)
                 watch.lap("verdict")

@@ -27,6 +27,7 @@ class Sky:
         self.proxy = proxy
         self._chance = chance
         self._late: list[threading.Thread] = []
+        self._lost: list[tuple[str, bytes]] = []
         self._over = threading.Event()
 
     @contextmanager
@@ -44,6 +45,12 @@ class Sky:
         """Waits for what is still on its way to the server."""
         for thread in self._late:
             thread.join()
+
+    def arrive(self) -> None:
+        """What was thought lost reaches the server, now that all else is done."""
+        for path, body in self._lost:
+            self._ask_late(path, body, 0)
+        self._lost.clear()
 
     def busy(self) -> Behaviour:
         """429 for all."""
@@ -102,11 +109,15 @@ class Sky:
         return act
 
     def late(self) -> Behaviour:
-        """Half of the bulk requests are lost to who sent them, and reach the server seconds later."""
+        """Half of the bulk requests are lost to who sent them, and reach the server seconds later, or when
+        all else is done."""
 
         def act(path: str, body: bytes) -> Answer | None:
             if not path.startswith("/_bulk") or self._chance.random() < 0.5:
                 return None
+            if self._chance.random() < 0.5:
+                self._lost.append((path, body))
+                return _HANG_UP
             thread = threading.Thread(target=self._ask_late, args=(path, body, self._chance.uniform(2, 12)))
             thread.start()
             self._late.append(thread)
