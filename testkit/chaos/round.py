@@ -109,7 +109,7 @@ class _Watch:
 
 def _storm(plan: Plan, scene: Scene, feed: Path, content: bytes) -> None:
     """The stream and the faults."""
-    size = len(content) // (len(plan.faults) + 1) + 1
+    size = len(content) // (len(plan.faults) + 2) + 1
     parts = [content[start : start + size] for start in range(0, len(content), size)]
     for role in ROLES:
         scene.crew.start(role)
@@ -117,13 +117,14 @@ def _storm(plan: Plan, scene: Scene, feed: Path, content: bytes) -> None:
     admin = admin_client(scene.installation.kafka)
     until(lambda: bool(committed(admin, f"{scene.installation.prefix}-index")), 120, "the stream flows")
     admin.close()
-    for number, (name, part) in enumerate(zip(plan.faults, parts[1:], strict=True)):
+    for number, (name, part) in enumerate(zip(plan.faults, parts[1:-1], strict=True)):
         feeder = threading.Thread(target=_append, args=(feed, part, CHUNK_SECONDS))
         feeder.start()
         try:
             FAULTS[name](scene, random.Random(f"{plan.seed} {number} {name}"))
         finally:
             feeder.join()
+    _append(feed, parts[-1], CHUNK_SECONDS)
     scene.sky.settle()
 
 

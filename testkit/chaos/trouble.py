@@ -47,7 +47,7 @@ class Sky:
             thread.join()
 
     def arrive(self) -> None:
-        """What was thought lost reaches the server, now that all else is done."""
+        """What was thought lost reaches the server once more, now that all else is done."""
         for path, body in self._lost:
             self._ask_late(path, body, 0)
         self._lost.clear()
@@ -109,15 +109,13 @@ class Sky:
         return act
 
     def late(self) -> Behaviour:
-        """Half of the bulk requests are lost to who sent them, and reach the server seconds later, or when
-        all else is done."""
+        """Half of the bulk requests are lost to who sent them, and reach the server seconds later, and from a
+        proxy that tries again once more when all else is done."""
 
         def act(path: str, body: bytes) -> Answer | None:
             if not path.startswith("/_bulk") or self._chance.random() < 0.5:
                 return None
-            if self._chance.random() < 0.5:
-                self._lost.append((path, body))
-                return _HANG_UP
+            self._lost.append((path, body))
             thread = threading.Thread(target=self._ask_late, args=(path, body, self._chance.uniform(2, 12)))
             thread.start()
             self._late.append(thread)
