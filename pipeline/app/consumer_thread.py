@@ -63,6 +63,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         records = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
         # Not a step later: what is fetched next would count as handed out.
         self.reached = _places(consumer)
+        # aiokafka gives all that it has of one partition before it looks at the next, and of like posts one
+        # fetch of a megabyte holds a hundred thousand: who had a turn goes to the end of the queue.
+        waiting = consumer._fetcher._records
+        for tp in [tp for tp in records if tp in waiting]:
+            waiting.move_to_end(tp)
         return records
 
     def look_again(self) -> None:
