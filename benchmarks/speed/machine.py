@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import textwrap
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ def describe(bench: Bench) -> dict[str, Any]:
     node = next(iter(bench.client.nodes.info(metric=["jvm"])["nodes"].values()))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
+        "date": time.strftime("%Y-%m-%d"),
         "processor": _processor(),
         "cores": os.cpu_count(),
         "memory_gib": round(memory, 1),
