@@ -25,7 +25,7 @@ def describe(bench: Bench) -> dict[str, Any]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "date": time.strftime("%Y-%m-%d"),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "memory_gib": round(memory, 1),
         "kernel": platform.release(),
@@ -72,7 +72,8 @@ def _peers(python: Path) -> dict[str, str]:
     return dict(zip(PEERS, found.stdout.split(), strict=True))
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Its name, as the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -9,6 +9,7 @@ meets every word for the first time; with ``--rounds 1`` that is what is told.
 from __future__ import annotations
 
 import argparse
+import platform
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from machine import load, processor
 from ours import write_settings
 from page import ALONE, parts_of, put
 from posts import SOURCE, customers, lines_of, posts
@@ -57,7 +59,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         parts = _measure(Path(folder), args.posts, args.rounds)
     if args.markdown or args.into:
-        put(parts_of(parts, f"{args.posts:,} posts of {SOURCE}, best of {args.rounds}"), "parts", args.into)
+        where = f"{processor()}, Python {platform.python_version()}, load {load()}"
+        what = f"{args.posts:,} posts of {SOURCE}; {where}; best of {args.rounds}"
+        put(parts_of(parts, what), "parts", args.into)
         return
     alone = parts[ALONE]
     for part, micros in parts.items():
