@@ -10,7 +10,7 @@ help:
 	@echo 'make demo    see it work: servers, sample posts, results'
 	@echo 'make test    run the tests'
 	@echo 'make check   all that CI does: style, types, imports, tests'
-	@echo 'make bench   measure (some 20 minutes; make bench QUICK=1: 4)'
+	@echo 'make bench   measure (some 15 minutes; make bench QUICK=1: 4)'
 	@echo 'make chaos   kill, freeze and starve everything while posts stream (docs/chaos.md)'
 	@echo 'make venv    only set up .venv'
 	@echo 'make lock    bring the locked dependencies up to date'

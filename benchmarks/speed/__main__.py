@@ -7,6 +7,7 @@ What is measured and how is told in docs/performance.md, the peers' settings in 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
 import tempfile
@@ -14,7 +15,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import product
+from itertools import groupby
 from pathlib import Path
 
 from backlog import backlog
@@ -23,49 +24,76 @@ from contestants import CONTESTANTS, Contestant, Figure
 from growth import GROWTH
 from latency import latency
 from machine import describe, load
+from page import put, run_of
 from report import Measured, report
 from rows import Row, compared
 from workers import workers
 
+from pipeline.embedded.interrupts import terminable
 from pipeline.embedded.servers import Addresses, running
 
 PEERS = HERE.parent.parent / ".venv-peers" / "bin" / "python"
 RESULTS = Path("benchmarks") / "results"
 SIZES = {
     # name: (shipped, quick, what it is)
-    "posts": (60_000, 8_000, "posts that every contestant takes"),
+    "posts": (40_000, 8_000, "posts that every contestant takes"),
     "rounds": (3, 1, "runs of every contestant; the best counts"),
     "latency": (30, 8, "seconds of the latency's measurement"),
     "rate": (1_000, 1_000, "posts a second meanwhile"),
-    "alias-posts": (10_000, 2_000, "posts through chains of few and many names"),
+    "alias-posts": (5_000, 2_000, "posts through chains of few and many names"),
     "customers": (1_000_000, 100_000, "customers of the large directory"),
-    "backlog": (300_000, 30_000, "posts of the backlog"),
-    "worker-posts": (150_000, 40_000, "posts for one and for two enrich workers"),
+    "backlog": (225_000, 30_000, "posts of the backlog"),
+    "worker-posts": (120_000, 40_000, "posts for one and for two enrich workers"),
 }
 
 
 def main() -> int:
     """Runs what is asked for. The status says whether all could be measured, not whether goals are met."""
     args = _arguments()
+    if args.markdown:
+        put(run_of(json.loads(args.markdown.read_bytes())), "run", args.into)
+        return 0
     if args.with_peers and not args.peers.exists():
         sys.exit(f"{args.peers} is not there: `make peers` sets the peers' environment up")
+    # Whoever is told to end ends the servers as well.
+    with terminable(), _servers(args) as (home, addresses), Bench(home, *addresses, args.peers) as bench:
+        found = _measured(bench, args)
+    report(found, args.json)
+    return 1 if found.failed else 0
+
+
+def _measured(bench: Bench, args: argparse.Namespace) -> Measured:
+    """What could be measured, and what failed."""
     chosen = [c for c in CONTESTANTS if _wanted(args, c.full) and (args.with_peers or not c.is_peer_program)]
     figures: dict[str, list[Figure]] = defaultdict(list)
     rows: list[Row] = []
-    with _servers(args) as (home, addresses), Bench(home, *addresses, args.peers) as bench:
-        machine = describe(bench) | {"load_start": load()}
+    seconds: dict[str, float] = {}
+    failed: list[str] = []
+    machine = describe(bench) | {"load_start": load()}
+    with _timed("all", seconds):
         bench.fill(args.posts)
         try:
-            _contest(bench, chosen, args.rounds, figures)
-            rows += compared(figures)
-            for part in _parts(bench, args):
-                rows += part()
+            with _timed("contestants", seconds):
+                _contest(bench, chosen, args.rounds, figures, failed)
+            for name, part in _parts(bench, args):
+                with _timed(name, seconds), _noted(name, failed):
+                    rows += part()
         except KeyboardInterrupt:
-            _say("stopped: the table shows what is measured so far")
-        machine["load_end"] = load()
+            failed.append("stopped: the table shows what was measured so far")
+    machine["load_end"] = load()
     settings = {name: value for name, value in vars(args).items() if isinstance(value, int | list)}
-    report(Measured(rows, figures, chosen, machine, settings), args.json)
-    return 0
+    rows = [*compared(figures), *rows]
+    return Measured(rows, figures, chosen, failed, bench.about, seconds, machine, settings)
+
+
+@contextmanager
+def _timed(name: str, seconds: dict[str, float]) -> Iterator[None]:
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        seconds[name] = round(time.monotonic() - began, 1)
+        _say(f"{name}: {seconds[name]:,.0f} s")
 
 
 def _arguments() -> argparse.Namespace:
@@ -88,6 +116,8 @@ def _arguments() -> argparse.Namespace:
         "--json", type=Path, help="where to write all figures (default: below benchmarks/results)"
     )
     parser.add_argument("--keep", action="store_true", help="keep the home with its logs")
+    parser.add_argument("--markdown", type=Path, metavar="JSON", help="no run: this one's tables as Markdown")
+    parser.add_argument("--into", type=Path, metavar="PAGE", help="put these into the page")
     parser.add_argument("--servers", nargs=2, metavar=("KAFKA", "URL"), help="these, not servers of its own")
     args = parser.parse_args()
     for name, (shipped, quick, _) in SIZES.items():
@@ -123,18 +153,44 @@ def _both(found: Addresses) -> tuple[str, str]:
     return found.kafka, found.elasticsearch
 
 
-def _contest(bench: Bench, chosen: list[Contestant], rounds: int, figures: dict[str, list[Figure]]) -> None:
+@contextmanager
+def _noted(name: str, failed: list[str]) -> Iterator[None]:
+    """One that fails spoils nothing of the others."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        failed.append(f"{name}: {type(error).__name__}: {error}")
+        _say(f"FAILED {failed[-1]}")
+
+
+def _contest(
+    bench: Bench,
+    chosen: list[Contestant],
+    rounds: int,
+    figures: dict[str, list[Figure]],
+    failed: list[str],
+) -> None:
     """Every contestant in every round, so that what else the machine does meets all alike."""
-    for number, contestant in product(range(rounds), chosen):
-        figure = contestant.run(bench, number)
-        figures[contestant.full].append(figure)
-        _say(
-            f"round {number + 1}: {contestant.full:<46} {figure.rate:>8,.0f} posts/s"
-            f" {figure.cpu:>6.0f} µs of CPU a post"
-        )
+    for number in range(rounds):
+        for contestant in _in_turn(chosen, number):
+            with _noted(contestant.full, failed):
+                figure = contestant.run(bench, number)
+                figures[contestant.full].append(figure)
+                _say(
+                    f"round {number + 1}: {contestant.full:<46} {figure.rate:>8,.0f} posts/s"
+                    f" {figure.cpu:>6.0f} µs of CPU a post"
+                )
 
 
-def _parts(bench: Bench, args: argparse.Namespace) -> Iterator[Callable[[], list[Row]]]:
+def _in_turn(chosen: list[Contestant], number: int) -> Iterator[Contestant]:
+    """Of those that end in one place another is first in each round."""
+    for _, some in groupby(chosen, key=lambda contestant: contestant.ends_in):
+        group = list(some)
+        first = number % len(group)
+        yield from group[first:] + group[:first]
+
+
+def _parts(bench: Bench, args: argparse.Namespace) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
     """What is held against a goal of its own, not against a peer."""
     sizes: dict[str, tuple[int, Callable[[int], list[Row]]]] = {
         "latency": (args.latency, lambda size: latency(bench, args.rate, size)),
@@ -146,7 +202,7 @@ def _parts(bench: Bench, args: argparse.Namespace) -> Iterator[Callable[[], list
     }
     for name, (size, work) in sizes.items():
         if size and _wanted(args, name):
-            yield lambda name=name, size=size, work=work: _told(name, work(size))
+            yield name, lambda name=name, size=size, work=work: _told(name, work(size))
 
 
 def _told(name: str, rows: list[Row]) -> list[Row]:

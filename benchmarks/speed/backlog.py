@@ -24,6 +24,8 @@ PAUSE = 0.5
 ROLES = ("enrich", "index")
 AS_FAST = 0.9
 """Of the first quarter's posts a second, the last quarter must have so much."""
+AS_DEAR = 1.1
+"""Times the first quarter's CPU a post, the last quarter may take so much."""
 AS_FLAT = 1.1
 """Times the first half's memory, the last quarter may hold so much."""
 MEGABYTES = 500
@@ -96,7 +98,14 @@ def _rows(role: str, number: int, samples: Sequence[Sample], count: int) -> list
             beside="the first quarter",
             got=(quarter.at - began.at) / (whole.at - three.at),
             goal=AS_FAST,
-            cpu=spent[0] / spent[1] if spent[1] else None,
+        ),
+        Row(
+            area=area,
+            what=f"{role}: CPU a post, last quarter",
+            beside="the first quarter",
+            got=spent[1] / spent[0] if spent[0] else 0.0,
+            goal=AS_DEAR,
+            at_most=True,
         ),
         Row(
             area=area,

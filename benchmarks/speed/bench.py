@@ -12,8 +12,8 @@ from typing import Any
 from child import Child
 from elasticsearch import Elasticsearch
 from kafka.admin import KafkaAdminClient
-from ours import CUSTOMERS, OWN_AUTHORS, write_settings
-from posts import lines_of, load, posts
+from ours import write_settings
+from posts import SOURCE, accounts, customers, lines_of, load, posts
 
 from pipeline.app.brokers import Brokers
 from pipeline.app.daemon import surroundings
@@ -22,7 +22,7 @@ from pipeline.core.event import Event
 from pipeline.core.settings import KafkaSettings
 from pipeline.identity.directory import FOLDER, DirectoryReader
 from sinks.elastic import shipped
-from testkit.books import customers_among, write_rows
+from testkit.books import write_rows
 from testkit.installation import Installation
 from testkit.waiting import until
 
@@ -31,8 +31,8 @@ PARTITIONS = KafkaSettings().partitions
 
 
 class Bench:
-    """``file`` holds the input as JSON Lines, ``input`` is the peers' topic of the same posts. What it began
-    ends with the block."""
+    """``file`` holds the input as JSON Lines, ``input`` is the peers' topic of the same posts, ``about`` says
+    whose posts these are. What it began ends with the block."""
 
     def __init__(self, home: Path, kafka: str, elasticsearch: str, peers: Path) -> None:
         self.home = home
@@ -45,6 +45,7 @@ class Bench:
         self.prefix = f"bench-{uuid.uuid4().hex[:6]}"
         self.input = f"{self.prefix}-peers.posts"
         self.file = home / "posts.jsonl"
+        self.about: dict[str, Any] = {}
         self.ids: list[str] = []
         self.lines: list[bytes] = []
         self.events: list[Event] = []
@@ -67,12 +68,15 @@ class Bench:
         self.file.write_bytes(b"\n".join(self.lines) + b"\n")
         self.make_topic(self.input)
         load(self.kafka, self.input, self.ids, self.lines)
-        self._keep_books(found)
+        rows = customers()
+        known = accounts(rows)
+        theirs = sum(post["author"]["id"] in known for post in found)
+        self.about = {"source": SOURCE, "posts": count, "by_customers": round(theirs / count, 4)}
+        self._keep_books(rows)
 
-    def _keep_books(self, found: list[dict[str, Any]]) -> None:
+    def _keep_books(self, rows: list[dict[str, Any]]) -> None:
         """Imports the customers as everybody does, and has the role `directory` keep the directory of this
         machine for as long as the benchmark lasts; every installation of the benchmark maps this one."""
-        rows = customers_among(found, CUSTOMERS, OWN_AUTHORS)
         write_rows(self.home / "customers.jsonl", rows)
         self._books = self._installation(self.home, "books")
         self._books.daemon("directory")

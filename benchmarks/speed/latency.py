@@ -27,7 +27,8 @@ from testkit.waiting import until
 TICK = 0.01
 PAUSE = 0.08
 WARM = 2_000
-"""Posts that are sent before, so that indices, caches and the JIT are warm."""
+"""Posts that are sent before, so that indices, caches and the JIT are warm; from all over the others, for the
+replay has one source after the other, and each has months and so indices of its own."""
 
 
 GOALS = {"queue topic": 150, "searchable": 1800}
@@ -60,7 +61,8 @@ def _measured(bench: Bench, rate: int, seconds: int) -> dict[str, dict[str, floa
         Record(topics.posts.name, post["id"].encode(), line)
         for post, line in zip(found, lines_of(found), strict=True)
     ]
-    warm, timed = records[:WARM], records[WARM:]
+    before = range(0, len(records), len(records) // WARM)[:WARM]
+    warm, timed = [records[at] for at in before], [r for at, r in enumerate(records) if at not in before]
     producer = Producer(bench.kafka, client_id="benchmark")
     try:
         producer.deliver(warm)

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import textwrap
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ def describe(bench: Bench) -> dict[str, Any]:
     node = next(iter(bench.client.nodes.info(metric=["jvm"])["nodes"].values()))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
-        "processor": _processor(),
+        "date": time.strftime("%Y-%m-%d"),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "memory_gib": round(memory, 1),
         "kernel": platform.release(),
@@ -70,7 +72,8 @@ def _peers(python: Path) -> dict[str, str]:
     return dict(zip(PEERS, found.stdout.split(), strict=True))
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Its name, as the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

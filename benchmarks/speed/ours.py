@@ -19,12 +19,15 @@ from testkit.shared import shared_folder
 ALIASES = 1_000
 RULES = 50
 CUSTOMERS = 5_000
-OWN_AUTHORS = frozenset(("twcs:AmericanAir",))
-"""Ours by the brands file, so no customers."""
 AIRLINES = Path(__file__).resolve().parent.parent / "airlines"
 SHIPPED = Path(configs.__path__[0])
 FILES = AIRLINES if shared_folder(Path(__file__)) else SHIPPED
 """What the posts speak of."""
+OWN_AUTHORS = frozenset(
+    one.get("author_id") or one["handle"]
+    for one in tomllib.loads((FILES / "brands.toml").read_text(encoding="utf-8"))["own_accounts"]
+)
+"""Ours by the brands file, by id or by handle, so no customers."""
 
 
 def write_settings(

@@ -9,6 +9,7 @@ meets every word for the first time; with ``--rounds 1`` that is what is told.
 from __future__ import annotations
 
 import argparse
+import platform
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,8 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ours import CUSTOMERS, OWN_AUTHORS, write_settings
-from posts import lines_of, posts
+from machine import load, processor
+from ours import write_settings
+from page import ALONE, parts_of, put
+from posts import SOURCE, customers, lines_of, posts
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from pipeline.app import garbage
@@ -29,7 +32,6 @@ from pipeline.core.post import decode_post
 from pipeline.core.process import Chain
 from pipeline.core.reading import Columns, Vocabulary, reading_of
 from pipeline.identity.directory import FOLDER, Change, DirectoryWriter
-from testkit.books import customers_among
 
 
 class Clock:
@@ -51,31 +53,39 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--posts", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--markdown", action="store_true", help="the table as docs/performance.md has it")
+    parser.add_argument("--into", type=Path, metavar="PAGE", help="put that into this page")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        _measure(Path(folder), args.posts, args.rounds)
+        parts = _measure(Path(folder), args.posts, args.rounds)
+    if args.markdown or args.into:
+        where = f"{processor()}, Python {platform.python_version()}, load {load()}"
+        what = f"{args.posts:,} posts of {SOURCE}; {where}; best of {args.rounds}"
+        put(parts_of(parts, what), "parts", args.into)
+        return
+    alone = parts[ALONE]
+    for part, micros in parts.items():
+        print(f"{part:24}{micros:8.2f} µs{alone / micros:8.2f} ×")
 
 
-def _measure(home: Path, count: int, rounds: int) -> None:
+def _measure(home: Path, count: int, rounds: int) -> dict[str, float]:
+    """Microseconds a post of each part."""
     settings = read_settings(write_settings(home), {})
     found = posts(count)
-    chain = build_chain(settings, _with_customers(home, found))
+    chain = build_chain(settings, _with_customers(home))
     lines, clock, vocabulary = lines_of(found), Clock(), chain.vocabulary
     scores = SentimentIntensityAnalyzer().polarity_scores
     garbage.settle()
     for _ in range(rounds):
         texts = _round(clock, chain, lines, vocabulary)
-        clock.time("vaderSentiment alone", lambda texts=texts: [scores(text) for text in texts])
-    alone = clock.least["vaderSentiment alone"]
-    for part, seconds in clock.least.items():
-        print(f"{part:24}{seconds / len(lines) * 1e6:8.2f} µs{alone / seconds:8.2f} ×")
+        clock.time(ALONE, lambda texts=texts: [scores(text) for text in texts])
+    return {part: seconds / len(lines) * 1e6 for part, seconds in clock.least.items()}
 
 
-def _with_customers(home: Path, found: list[dict[str, Any]]) -> Path:
+def _with_customers(home: Path) -> Path:
     """The home with the directory of the benchmark's customers, as the role `directory` would build it."""
     writer = DirectoryWriter(home / FOLDER)
-    rows = customers_among(found, CUSTOMERS, OWN_AUTHORS)
-    customers = [
+    known = [
         Customer(
             id=row["customer_id"],
             emails=(row["email"],),
@@ -84,9 +94,9 @@ def _with_customers(home: Path, found: list[dict[str, Any]]) -> Path:
             segment=row["segment"],
             value=float(row["value"]),
         )
-        for row in rows
+        for row in customers()
     ]
-    writer.apply([Change(0, number, one.id, one) for number, one in enumerate(customers)])
+    writer.apply([Change(0, number, one.id, one) for number, one in enumerate(known)])
     writer.note_fresh(datetime.now(UTC))
     writer.close()
     return home

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,22 @@ import machine as machines
 from contestants import Contestant, Figure
 from msgspec import Struct
 from msgspec.structs import asdict
+from page import figure, goal, source_of
 from rows import Best, Row
 
 ROUGH = "a short run: figures of a few seconds, good only to see that all of it works"
 
 
 class Measured(Struct, frozen=True):
-    """All of a run. ``settings`` are the sizes that were asked for."""
+    """All of a run. ``failed`` says what could not be measured, ``about`` whose posts were the input,
+    ``seconds`` what each part took; ``settings`` are the sizes that were asked for."""
 
     rows: list[Row]
     figures: dict[str, list[Figure]]
     chosen: list[Contestant]
+    failed: list[str]
+    about: dict[str, Any]
+    seconds: dict[str, float]
     machine: dict[str, Any]
     settings: dict[str, Any]
 
@@ -28,6 +34,9 @@ class Measured(Struct, frozen=True):
 def report(found: Measured, path: Path) -> None:
     """Prints it, and writes the JSON."""
     print()
+    print(f"{source_of(found.about)}; {found.seconds['all'] / 60:.0f} minutes")
+    for line in found.failed:
+        print("\n".join(textwrap.wrap(f"FAILED: {line}", 100, break_on_hyphens=False)))
     parts = (table(found.rows), contestants(found.figures, found.chosen), machines.told(found.machine))
     for part in parts:
         print("\n".join(part), end="\n\n" if part else "")
@@ -48,17 +57,13 @@ def table(rows: list[Row]) -> list[str]:
 
 
 def _line(row: Row) -> str:
-    goal = "" if row.goal is None else f"{'≤' if row.at_most else '≥'}{_figure(row.goal, row.unit)}"
+    wanted = goal(asdict(row)).replace(" ", "")
     met = {True: "met", False: "MISSED", None: ""}[row.met]
     what = row.what if row.unit == "×" else f"{row.what}, {row.unit}"
     cpu = "" if row.cpu is None else f"{row.cpu:.2f}"
     beside = row.beside.removesuffix(" alone")
-    line = f"{row.area:<10}{what:<45}{beside:<18}{_figure(row.got, row.unit):>7}{goal:>7}"
+    line = f"{row.area:<10}{what:<45}{beside:<18}{figure(row.got, row.unit):>7}{wanted:>7}"
     return f"{line}  {cpu:<5}{met}".rstrip()
-
-
-def _figure(value: float, unit: str) -> str:
-    return f"{value:.2f}" if unit == "×" else f"{value:,.0f}"
 
 
 def contestants(figures: dict[str, list[Figure]], chosen: list[Contestant]) -> list[str]:
@@ -77,7 +82,10 @@ def contestants(figures: dict[str, list[Figure]], chosen: list[Contestant]) -> l
 def as_json(found: Measured) -> str:
     """Everything, the runs one by one too."""
     told = {
+        "failed": found.failed,
+        "input": found.about,
         "machine": found.machine,
+        "seconds": found.seconds,
         "settings": found.settings,
         "rows": [{**asdict(row), "got": round(row.got, 3), "met": row.met} for row in found.rows],
         "runs": {

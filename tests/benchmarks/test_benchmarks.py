@@ -56,7 +56,17 @@ def test_one_table_of_all_ratios(servers: Addresses, tmp_path: Path) -> None:
     assert {area for area, _, _ in rows} == (areas | {"memory", "topic"} if PEERS.exists() else areas)
     assert f"{sum(row['met'] is True for row in rows.values())} goals met" in told
     assert rows["latency", "queue topic p99", "the posts topic"]["goal"] == 150
+    assert figures["input"]["posts"] == SMALL["posts"]
+    assert told.lstrip().startswith(f"{SMALL['posts']:,} posts of {figures['input']['source']}, ")
     assert {"processor", "cores", "java", "kafka", "load_start", "load_end"} <= figures["machine"].keys()
+    page = tmp_path / "page.md"
+    page.write_text("# Before\n<!-- run -->\nold\n<!-- /run -->\nafter\n")
+    run("speed", "--markdown", str(file), "--into", str(page))
+    lines = page.read_text().splitlines()
+    assert lines[0] == "# Before"
+    assert lines[-1] == "after"
+    assert "old" not in lines
+    assert sum(line.startswith("| latency |") for line in lines) == 9
 
 
 @pytest.mark.parametrize("posts", [300])
