@@ -47,7 +47,8 @@ class Recent:
         """The index was refreshed after that look."""
         with self._lock:
             if before is None or not before.operations:
-                self._uuid = ""
+                # Nothing is known until the next refresh, and that tells of all that is noted meanwhile.
+                self._uuid, self._ours = "", {}
                 return
             same = before.uuid == self._uuid
             self._uuid, self._from = before.uuid, before.operations[-1]

@@ -143,9 +143,10 @@ class BatchConsumer(driver.Consumer, Keeper):
         if self.should_stop:
             return
         reached = self._thread.reached if self.flow_active and moves == self._moves else {}
+        moves = self._moves
         for tp, place in reached.items():
             if tp not in (records or {}):
-                await self._pass_over(tp, place)
+                await self._pass_over(tp, place, moves)
         if not records:
             return
         if not self.flow_active:
@@ -155,6 +156,8 @@ class BatchConsumer(driver.Consumer, Keeper):
         for tp, fetched in records.items():
             if not fetched:
                 continue
+            if moves != self._moves:
+                return  # all was sought anew since, and these come again
             stale = not self.flow_active or self.app.consumer_generation_id != generation
             wanted = active is None or tp in active or tp in self._buffered_partitions
             if stale or not wanted:
@@ -165,13 +168,18 @@ class BatchConsumer(driver.Consumer, Keeper):
             if read is not None and fetched[0].offset < read:
                 continue  # already handed out; the loop above us would drop it too
             await self._tell_lost(tp, fetched[0].offset)
+            if moves != self._moves:
+                return
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
             yield tp, self._as_message(tp, fetched)
 
-    async def _pass_over(self, tp: TP, place: int) -> None:
-        """At its end the log may hold no records but markers of transactions: nothing is left to do there."""
+    async def _pass_over(self, tp: TP, place: int, moves: int) -> None:
+        """At its end the log may hold no records but markers of transactions: nothing is left to do there.
+        Unless it was sought anew since the place was seen: then what lies before it comes again."""
         if place > (self._expected(tp) or 0):
             await self._tell_lost(tp, place)
+            if moves != self._moves:
+                return
             self.lanes.setdefault(tp, Lane()).pass_over(place)
 
     def _expected(self, tp: TP) -> int | None:
@@ -281,6 +289,14 @@ class BatchConsumer(driver.Consumer, Keeper):
         self.lanes.clear()
         await super().perform_seek()
         self._moves += 1  # what was asked meanwhile does not count either
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """aiokafka leaves a partition where it stands as long as nothing of it was committed. What was
+        fetched of it and dropped in a rebalance would never come again: such a one begins anew."""
+        committed = await super().seek_to_committed()
+        if unknown := [tp for tp, offset in committed.items() if not offset]:
+            await self._thread.begin_anew(unknown)
+        return committed
 
     async def survey(self) -> None:
         """Asks where the log of each partition begins and ends, which one that is not fetched does not tell.

@@ -5,10 +5,12 @@ What aiokafka and Faust do there is as it is but for what the methods here say.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from aiokafka.consumer.fetcher import OffsetResetStrategy
 from aiokafka.errors import NoError
+from aiokafka.structs import TopicPartition as AioTopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
@@ -69,6 +71,17 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         for tp in [tp for tp in records if tp in waiting]:
             waiting.move_to_end(tp)
         return records
+
+    async def begin_anew(self, partitions: Iterable[TP]) -> None:
+        """Goes back to where the log begins, of those partitions that are still ours. Does not wait for Kafka
+        to say where that is: nothing of them is handed out before."""
+        await self.call_thread(self._begin_anew, list(partitions))
+
+    async def _begin_anew(self, partitions: Iterable[TP]) -> None:
+        consumer: Any = self._ensure_consumer()
+        wanted = {AioTopicPartition(tp.topic, tp.partition) for tp in partitions}
+        if held := wanted & consumer.assignment():
+            consumer._fetcher.request_offset_reset(held, OffsetResetStrategy.EARLIEST)
 
     def look_again(self) -> None:
         """Whoever waits for records looks at once whether there are any that it may have now."""

@@ -144,7 +144,10 @@ class Producer:
             self._producer.poll(0.2)
 
     def close(self, timeout: float = 10.0) -> None:
-        """Waits for what is under way, at most ``timeout`` seconds, and lets go."""
+        """Waits for what is under way, at most ``timeout`` seconds, and lets go. After :meth:`abandon` what
+        Kafka was not yet sent stays here: others have our work by now, and it would go out behind theirs."""
+        if self._abandoned.is_set():
+            self._producer.purge(in_flight=False)
         left = self._producer.flush(timeout)
         if left:
             log.warning("%d records were not confirmed at the end; they will be sent again", left)
@@ -178,6 +181,9 @@ class _Delivery:
     def fail(self, error: KafkaError) -> None:
         if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
             self._give_up("Kafka denies this account WRITE on a topic: see `groundswell check --servers`")
+            return
+        if error.code() == KafkaError._PURGE_QUEUE:
+            self.abandon()
             return
         self._give_up(f"Kafka did not take a record: {error.str()}")
 

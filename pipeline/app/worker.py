@@ -210,6 +210,8 @@ class Worker:
         self._watchdog.close()
         if self._over.done():
             self._over.result()
+        # What fails from now on follows from the end, and nobody waits for it.
+        self._over.cancel()
 
     def _close_stages(self) -> None:
         for stage in self._stages.values():

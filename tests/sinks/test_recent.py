@@ -20,7 +20,7 @@ def case(number: int) -> Case:
 
 @given(
     steps=st.lists(
-        st.sampled_from(["ours", "ours", "lost", "late", "told", "theirs", "look", "look", "anew"]),
+        st.sampled_from(["ours", "ours", "lost", "late", "told", "theirs", "look", "look", "blind", "anew"]),
         max_size=50,
     )
 )
@@ -39,6 +39,10 @@ def test_nothing_is_missed(steps: list[str]) -> None:
             for operation in late:
                 recent.note(operation, case(operation))
             late.clear()
+        elif step == "blind":  # the server does not say how far the index is
+            assert recent.since(Look(str(uuid), 1, ())) is None
+            searchable = written
+            recent.begin(Look(str(uuid), 1, ()))
         elif step == "anew":
             uuid, written, searchable = uuid + 1, 0, 0
             late.clear()
@@ -71,3 +75,12 @@ def test_what_is_not_known_is_refreshed() -> None:
         assert recent.since(look) is None
     recent.begin(None)
     assert recent.since(Look("u", 1, (0,))) is None
+
+
+def test_memory_is_bounded_also_where_the_server_does_not_say_how_far_an_index_is() -> None:
+    recent = Recent()
+    for number in range(5):
+        recent.note(number, case(number))
+        assert recent.since(Look("u", 1, ())) is None
+        recent.begin(Look("u", 1, ()))
+    assert not recent._ours
