@@ -26,10 +26,12 @@ from pipeline.app.topics import topics_of
 from pipeline.core.case import case_id
 from pipeline.core.errors import FatalError, RetryableError
 from pipeline.core.event import Language, Route, decode_event
+from pipeline.core.headers import again
 from pipeline.core.ledger import Lane
 from pipeline.core.newest import Newest
 from pipeline.core.process import Chain
 from pipeline.core.rejection import decode_rejection
+from pipeline.core.rerouting import Before
 from pipeline.core.settings import KafkaSettings
 from pipeline.core.version import unpack
 
@@ -275,6 +277,25 @@ def test_each_route_has_a_notice_without_a_word_of_the_post() -> None:
     }
     assert second["id"] == case_id("x:a", "x:1", "two")
     assert counts == (4, 0), "a notice is no outcome of its own"
+
+
+def test_a_post_linked_anew_is_told_of_only_where_it_is_new_and_is_due_when_it_was() -> None:
+    stage = EnrichStage(
+        Chain([("sorter", Sorter())]),
+        None,  # type: ignore[arg-type]
+        TOPICS,
+        prefix="p",
+        clock=lambda: NOW,
+        load=lambda _: Newest(),
+    )
+    promised = datetime(2026, 11, 20, tzinfo=UTC)
+    sent = again(1, {}, Before((Route("one", 3, "r0", promised), Route("left", 4, "r9")), held=False))
+    headers = tuple((name, value.encode()) for name, value in sent)
+    (record,) = fetched(post("route me"))
+    records, _ = stage.results([msgspec.structs.replace(record, headers=headers)], Newest())
+    (event,) = (decode_event(one.value or b"") for one in records if one.topic == TOPICS.events.name)
+    assert event.routes == (Route("one", 2, "r1", promised), Route("two", 5, "r2"))
+    assert [one.topic for one in records if ".queue." in one.topic] == ["groundswell.queue.two"]
 
 
 def test_it_ends_while_it_waits_for_the_memory_of_a_partition() -> None:

@@ -17,6 +17,7 @@ from pipeline.core.customer import Customer
 from pipeline.core.headers import again
 from pipeline.core.linking import Directory, author_ids, keys_of, link
 from pipeline.core.post import encode_post
+from pipeline.core.rerouting import Before
 from pipeline.core.version import MAX_OPERATION, unpack
 from pipeline.identity.directory import Change
 from sinks.reading import event_of
@@ -106,4 +107,6 @@ def relinked(
         return None
     # An equal version is written too, so the last operation of all can be used again and again.
     operation = min(unpack(version)[1] + 1, MAX_OPERATION)
-    return Record(topic, post.id.encode(), encode_post(post), again(operation, places))
+    # Open to new queues: that a post turns out to be a customer's in need is what its rules wait for.
+    headers = again(operation, places, Before(event.routes, held=False))
+    return Record(topic, post.id.encode(), encode_post(post), headers)
