@@ -219,7 +219,8 @@ class EnrichStage:
         """The posts that may still be published, each with what it came from, and the rejections.
 
         What is past its time is passed over, but for deletions: their post may still be there."""
-        expiry = self._expiry(now)
+        # By Kafka's clock where ours is ahead: what is passed over here is not found again.
+        expiry = self._expiry(min([now, *map(_taken_in, fetched[-1:])]))
         posts: list[Post] = []
         sources: list[_Source] = []
         refused: list[Record] = []

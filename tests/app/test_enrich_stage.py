@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -32,6 +32,7 @@ from pipeline.core.newest import Newest
 from pipeline.core.process import Chain
 from pipeline.core.rejection import decode_rejection
 from pipeline.core.rerouting import Before
+from pipeline.core.retention import RetentionSettings, expiry
 from pipeline.core.settings import KafkaSettings
 from pipeline.core.version import unpack
 
@@ -296,6 +297,24 @@ def test_a_post_linked_anew_is_told_of_only_where_it_is_new_and_is_due_when_it_w
     (event,) = (decode_event(one.value or b"") for one in records if one.topic == TOPICS.events.name)
     assert event.routes == (Route("one", 2, "r1", promised), Route("two", 5, "r2"))
     assert [one.topic for one in records if ".queue." in one.topic] == ["groundswell.queue.two"]
+
+
+def test_a_clock_that_jumped_ahead_has_no_post_passed_over() -> None:
+    keeps = RetentionSettings(months=13)
+    taken_in = datetime.fromtimestamp(fetched(b"")[0].timestamp / 1000, UTC)
+    recent = post("hello") | {"created_at": f"{taken_in - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"}
+    old = post("hello") | {"id": "x:2", "created_at": f"{taken_in - timedelta(days=500):%Y-%m-%dT%H:%M:%SZ}"}
+    for now in (taken_in, taken_in + timedelta(days=1000)):
+        stage = EnrichStage(
+            Chain([("picky", Picky())]),
+            None,  # type: ignore[arg-type]
+            TOPICS,
+            prefix="p",
+            clock=lambda now=now: now,  # type: ignore[misc]
+            load=lambda _: Newest(),
+            expiry=lambda moment: expiry(keeps, 30, moment),
+        )
+        assert texts(stage, Newest(), recent, old) == ["hello"]
 
 
 def test_it_ends_while_it_waits_for_the_memory_of_a_partition() -> None:
