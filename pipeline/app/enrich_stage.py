@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -36,7 +37,7 @@ from pipeline.core.newest import Newest
 from pipeline.core.post import Post, decode_post
 from pipeline.core.process import Chain, Outcome
 from pipeline.core.rejection import identity_under
-from pipeline.core.rerouting import Before, rerouted
+from pipeline.core.rerouting import Before, Lately, rerouted
 from pipeline.core.retention import Expiry
 from pipeline.core.version import version_of
 
@@ -101,6 +102,8 @@ class EnrichStage:
         self._chain = chain
         self._load = load
         self._lanes: dict[int, tuple[Lane, Newest]] = {}
+        # As long as the memory of the partition beside which it stands, for the same reason.
+        self._lately: WeakKeyDictionary[Newest, Lately] = WeakKeyDictionary()
         self._producer = producer
         self._topics = topics
         self._prefix = prefix
@@ -195,9 +198,7 @@ class EnrichStage:
         changes: list[Record] = []
         notes: list[Record] = []
         for outcome, source in zip(outcomes, sources, strict=True):
-            new = None
-            if source.before is not None and isinstance(outcome, Event):
-                outcome, new = rerouted(outcome, source.before)
+            outcome, new = self._rerouted(outcome, source.before, newest)
             try:
                 sent = self._publishable(outcome, newest)
             except RejectedError as error:
@@ -209,9 +210,21 @@ class EnrichStage:
             if newest.note(event.post.id, event.version):
                 changes.append(as_record(event.post.id, event.version, self._topics))
             events.append(record)
+            if source.before is not None:
+                self._lately[newest].note(event)
             if event.routes:
                 notes += notices(event, self._topics, new)
         return changes + events + notes + refused, (len(fetched) - len(refused), len(refused))
+
+    def _rerouted(
+        self, outcome: Outcome, before: Before | None, newest: Newest
+    ) -> tuple[Outcome, frozenset[str] | None]:
+        """What comes once more with the routes that it may have, and the queues that are new to it; None
+        where that may be all."""
+        if before is None or not isinstance(outcome, Event):
+            return outcome, None
+        lately = self._lately.setdefault(newest, Lately())
+        return rerouted(outcome, lately.before(outcome, before))
 
     def _decode(
         self, fetched: Sequence[Any], newest: Newest, now: datetime

@@ -7,6 +7,8 @@ for. A queue that it was in already hears nothing of it, and promises what it pr
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -24,6 +26,30 @@ class Before(Struct, frozen=True):
 
     routes: tuple[Route, ...]
     held: bool
+
+
+class Lately:
+    """The routes of posts that were published once more lately, the last ``most`` of one partition.
+
+    A re-enrichment and a re-linking that meet do not know of each other: each tells the routes of before the
+    other, under the same number. So what the second one tells is older than what was published.
+    """
+
+    def __init__(self, most: int = 10_000) -> None:
+        self._most = most
+        self._known: OrderedDict[str, tuple[int, tuple[Route, ...]]] = OrderedDict()
+
+    def before(self, event: Event, told: Before) -> Before:
+        """What the post had before this event: as it was told, or as it was published since."""
+        version, routes = self._known.get(event.post.id, (-1, ()))
+        return told if version < event.version else replace(told, routes=routes)
+
+    def note(self, event: Event) -> None:
+        """Remembers what is published."""
+        self._known[event.post.id] = event.version, event.routes
+        self._known.move_to_end(event.post.id)
+        if len(self._known) > self._most:
+            self._known.popitem(last=False)
 
 
 def rerouted(event: Event, before: Before) -> tuple[Event, frozenset[str]]:

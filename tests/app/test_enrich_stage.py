@@ -26,7 +26,7 @@ from pipeline.app.topics import topics_of
 from pipeline.core.case import case_id
 from pipeline.core.errors import FatalError, RetryableError
 from pipeline.core.event import Language, Route, decode_event
-from pipeline.core.headers import again
+from pipeline.core.headers import again, once_more
 from pipeline.core.ledger import Lane
 from pipeline.core.newest import Newest
 from pipeline.core.process import Chain
@@ -297,6 +297,42 @@ def test_a_post_linked_anew_is_told_of_only_where_it_is_new_and_is_due_when_it_w
     (event,) = (decode_event(one.value or b"") for one in records if one.topic == TOPICS.events.name)
     assert event.routes == (Route("one", 2, "r1", promised), Route("two", 5, "r2"))
     assert [one.topic for one in records if ".queue." in one.topic] == ["groundswell.queue.two"]
+
+
+def resent(before: Before) -> Fetched:
+    headers = tuple((name, value.encode()) for name, value in once_more(1, before))
+    return msgspec.structs.replace(fetched(post("route me"))[0], headers=headers)
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("held_first", [True, False])
+def test_a_relinking_and_a_reenrichment_that_meet_open_a_case_once_and_lose_none(
+    held_first: bool, together: bool
+) -> None:
+    """Neither knows of the other, and both have the same number."""
+    stage = EnrichStage(
+        Chain([("sorter", Sorter())]),
+        None,  # type: ignore[arg-type]
+        TOPICS,
+        prefix="p",
+        clock=lambda: NOW,
+        load=lambda _: Newest(),
+    )
+    known = (Route("two", 5, "r2"),)
+    arrivals = [resent(Before(known, held=held)) for held in (held_first, not held_first, True)]
+    newest = Newest()
+    batches = [arrivals] if together else [[one] for one in arrivals]
+    records = [record for batch in batches for record in stage.results(batch, newest)[0]]
+    events = [decode_event(one.value or b"") for one in records if one.topic == TOPICS.events.name]
+    assert [route.queue for route in events[-1].routes] == ["one", "two"]
+    assert [one.topic for one in records if ".queue." in one.topic] == ["groundswell.queue.one"]
+    # Whoever takes the partition over has only what is told.
+    (held, *_) = (
+        decode_event(one.value or b"")
+        for one in stage.results([resent(Before(known, held=True))], Newest())[0]
+        if one.topic == TOPICS.events.name
+    )
+    assert [route.queue for route in held.routes] == ["two"]
 
 
 def test_a_clock_that_jumped_ahead_has_no_post_passed_over() -> None:
