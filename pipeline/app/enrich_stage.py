@@ -22,7 +22,7 @@ from msgspec.structs import replace
 
 from pipeline.app import amends
 from pipeline.app.batch_driver import RecordBatch
-from pipeline.app.cases.notices import notices
+from pipeline.app.cases.notices import notices, reading_customers
 from pipeline.app.changes import as_record
 from pipeline.app.directory.gate import Gate, OpenGate
 from pipeline.app.patience import Patience
@@ -100,6 +100,7 @@ class EnrichStage:
         gives what is to be sent after batches that turned out not to be ours any more; ``expiry`` tells
         what is past its time at a moment."""
         self._chain = chain
+        self._reads_customer = reading_customers(chain)
         self._load = load
         self._lanes: dict[int, tuple[Lane, Newest]] = {}
         # As long as the memory of the partition beside which it stands, for the same reason.
@@ -224,7 +225,7 @@ class EnrichStage:
         if before is None or not isinstance(outcome, Event):
             return outcome, None
         lately = self._lately.setdefault(newest, Lately())
-        return rerouted(outcome, lately.before(outcome, before))
+        return rerouted(outcome, lately.before(outcome, before), self._reads_customer)
 
     def _decode(
         self, fetched: Sequence[Any], newest: Newest, now: datetime
@@ -281,6 +282,7 @@ class EnrichStage:
 
     def _swap(self, chain: Chain) -> Chain:
         old, self._chain = self._chain, chain
+        self._reads_customer = reading_customers(chain)
         return old
 
     def close(self) -> None:

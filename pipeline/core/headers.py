@@ -22,7 +22,7 @@ OPERATION = "operation"
 DIRECTORY = "directory"
 ROUTES = "routes"
 QUEUES = "queues"
-HELD, OPEN = "held", "open"
+HELD, BY_CUSTOMER, OPEN = "held", "customer", "open"
 
 Headers = Iterable[tuple[str, "str | bytes | None"]]
 
@@ -54,7 +54,8 @@ def places_of(headers: Headers) -> dict[int, int]:
 def once_more(operation: int, before: Before) -> tuple[tuple[str, str], ...]:
     """The headers of a post that is enriched once more, and had these routes before."""
     routes = msgspec.json.encode(before.routes).decode()
-    return (OPERATION, str(operation)), (ROUTES, routes), (QUEUES, HELD if before.held else OPEN)
+    queues = (BY_CUSTOMER if before.by_customer else HELD) if before.held else OPEN
+    return (OPERATION, str(operation)), (ROUTES, routes), (QUEUES, queues)
 
 
 def again(operation: int, places: Mapping[int, int], before: Before) -> tuple[tuple[str, str], ...]:
@@ -72,7 +73,8 @@ def before_of(headers: Headers) -> Before | None:
         routes = _decode_routes(text)
     except (msgspec.DecodeError, UnicodeEncodeError):
         return None
-    return Before(routes, _text(headers, QUEUES) == HELD)
+    queues = _text(headers, QUEUES)
+    return Before(routes, queues in (HELD, BY_CUSTOMER), queues == BY_CUSTOMER)
 
 
 def _text(headers: Headers, name: str) -> str:

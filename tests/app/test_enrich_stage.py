@@ -290,7 +290,7 @@ def test_a_post_linked_anew_is_told_of_only_where_it_is_new_and_is_due_when_it_w
         load=lambda _: Newest(),
     )
     promised = datetime(2026, 11, 20, tzinfo=UTC)
-    sent = again(1, {}, Before((Route("one", 3, "r0", promised), Route("left", 4, "r9")), held=False))
+    sent = again(1, {}, Before((Route("one", 3, "r0", promised), Route("left", 4, "r9")), held=True))
     headers = tuple((name, value.encode()) for name, value in sent)
     (record,) = fetched(post("route me"))
     records, _ = stage.results([msgspec.structs.replace(record, headers=headers)], Newest())

@@ -103,13 +103,13 @@ def test_a_post_that_gets_a_customer_is_sent_once_more() -> None:
     assert places_of(record.headers) == {1: 5}
 
 
-def test_it_says_where_the_post_was_and_may_come_to_more_queues() -> None:
+def test_it_says_where_the_post_was_and_may_come_to_queues_of_rules_for_customers() -> None:
     """Lest those queues get a second notice; yet the rules for this very customer may want the post."""
     held = (Route("billing", 3, "bills", datetime(2026, 11, 22, 14, tzinfo=UTC)), Route("press", 5, "news"))
     for routes in ((), held):
         record = relinked(document(POST, routes=routes), pack(9, 2, 30), Held([ANN]), {1: 5}, "posts")
         assert record is not None
-        assert before_of(record.headers) == Before(routes, held=False)
+        assert before_of(record.headers) == Before(routes, held=True, by_customer=True)
 
 
 def test_a_post_whose_link_is_right_is_left_alone() -> None:

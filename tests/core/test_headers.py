@@ -16,7 +16,7 @@ NUMBERS = st.integers(0, 10**9 - 1)
 
 @given(st.integers(0, MAX_OPERATION), st.dictionaries(NUMBERS, NUMBERS, max_size=4))
 def test_what_is_written_is_read(operation: int, places: dict[int, int]) -> None:
-    before = Before((Route("vip", 1, "gold"),), held=False)
+    before = Before((Route("vip", 1, "gold"),), held=True, by_customer=True)
     headers = [(name, value.encode()) for name, value in again(operation, places, before)]
     assert before_of(headers) == before
     assert operation_of(headers) == operation

@@ -54,6 +54,20 @@ def test_no_more_queues_than_before_no_notice_twice_no_promise_anew(
     assert after.versions == {"language": "1", "route": mark}
 
 
+@given(routes(AT), routes(LATER), st.frozensets(st.sampled_from("abcde")))
+def test_a_changed_customer_brings_a_post_only_to_queues_of_rules_that_read_customers(
+    old: tuple[Route, ...], new: tuple[Route, ...], on_customer: frozenset[str]
+) -> None:
+    before = Before(old, held=True, by_customer=True)
+    after, gained = rerouted(event(new), before, lambda route: route.queue in on_customer)
+    held, _ = rerouted(event(new), replace(before, by_customer=False), lambda _: True)
+    there, wanted = set(queues(after.routes)), set(queues(new)) - set(queues(old))
+    assert gained == there - set(queues(old))
+    assert wanted & on_customer <= gained
+    assert len(there) <= len({*queues(held.routes), *(wanted & on_customer)})
+    assert len(there) >= len(held.routes)
+
+
 def test_the_versions_of_a_batch_are_not_touched() -> None:
     """All events of a batch share them."""
     one = event((Route("a", 3, "r"),))

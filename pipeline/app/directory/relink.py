@@ -107,6 +107,7 @@ def relinked(
         return None
     # An equal version is written too, so the last operation of all can be used again and again.
     operation = min(unpack(version)[1] + 1, MAX_OPERATION)
-    # Open to new queues: that a post turns out to be a customer's in need is what its rules wait for.
-    headers = again(operation, places, Before(event.routes, held=False))
+    # That a post turns out to be a vulnerable customer's must bring it to their queue; that rules or steps
+    # are others than a year ago must not, only because its customer's record was touched last night.
+    headers = again(operation, places, Before(event.routes, held=True, by_customer=True))
     return Record(topic, post.id.encode(), encode_post(post), headers)
