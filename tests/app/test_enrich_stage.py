@@ -248,8 +248,8 @@ class Sorter:
         return [both if "route" in post.text else () for post in columns["post"]]
 
 
-def test_each_route_has_a_notice_without_a_word_of_the_post() -> None:
-    stage = EnrichStage(
+def sorting() -> EnrichStage:
+    return EnrichStage(
         Chain([("sorter", Sorter())]),
         None,  # type: ignore[arg-type]
         TOPICS,
@@ -257,6 +257,10 @@ def test_each_route_has_a_notice_without_a_word_of_the_post() -> None:
         clock=lambda: NOW,
         load=lambda _: Newest(),
     )
+
+
+def test_each_route_has_a_notice_without_a_word_of_the_post() -> None:
+    stage = sorting()
     ours = post("route us") | {"direction": "outbound"}
     records, counts = stage.results(fetched(post("route me"), post("plain"), ours, DELETION), Newest())
     notices = [record for record in records if ".queue." in record.topic]
@@ -281,14 +285,7 @@ def test_each_route_has_a_notice_without_a_word_of_the_post() -> None:
 
 
 def test_a_post_linked_anew_is_told_of_only_where_it_is_new_and_is_due_when_it_was() -> None:
-    stage = EnrichStage(
-        Chain([("sorter", Sorter())]),
-        None,  # type: ignore[arg-type]
-        TOPICS,
-        prefix="p",
-        clock=lambda: NOW,
-        load=lambda _: Newest(),
-    )
+    stage = sorting()
     promised = datetime(2026, 11, 20, tzinfo=UTC)
     sent = again(1, {}, Before((Route("one", 3, "r0", promised), Route("left", 4, "r9")), held=True))
     headers = tuple((name, value.encode()) for name, value in sent)
@@ -310,14 +307,7 @@ def test_a_relinking_and_a_reenrichment_that_meet_open_a_case_once_and_lose_none
     held_first: bool, together: bool
 ) -> None:
     """Neither knows of the other, and both have the same number."""
-    stage = EnrichStage(
-        Chain([("sorter", Sorter())]),
-        None,  # type: ignore[arg-type]
-        TOPICS,
-        prefix="p",
-        clock=lambda: NOW,
-        load=lambda _: Newest(),
-    )
+    stage = sorting()
     known = (Route("two", 5, "r2"),)
     arrivals = [resent(Before(known, held=held)) for held in (held_first, not held_first, True)]
     newest = Newest()
