@@ -15,7 +15,7 @@ from elasticsearch import Elasticsearch, NotFoundError
 from msgspec import Struct
 
 from pipeline.core.errors import RetryableError
-from pipeline.core.index_name import alias
+from pipeline.core.index_name import alias, holds_posts
 from sinks._client import answering, cause_of, request
 from sinks._outcome import Cause, Verdict, judge
 
@@ -55,7 +55,9 @@ def indices(client: Elasticsearch, prefix: str) -> list[Index]:
             return []
     stats = told["indices"]
     return [
-        _index(name, held[name], stats[name], closed_alias(prefix)) for name in sorted(held) if name in stats
+        _index(name, held[name], stats[name], closed_alias(prefix))
+        for name in sorted(held)
+        if name in stats and holds_posts(prefix, name)
     ]
 
 

@@ -15,13 +15,14 @@ from datetime import UTC, datetime
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from pipeline.app import amends
 from pipeline.app.batch_driver import RecordBatch
-from pipeline.app.cases.notices import notices
+from pipeline.app.cases.notices import notices, reading_customers
 from pipeline.app.changes import as_record
 from pipeline.app.directory.gate import Gate, OpenGate
 from pipeline.app.patience import Patience
@@ -36,7 +37,7 @@ from pipeline.core.newest import Newest
 from pipeline.core.post import Post, decode_post
 from pipeline.core.process import Chain, Outcome
 from pipeline.core.rejection import identity_under
-from pipeline.core.rerouting import Before, rerouted
+from pipeline.core.rerouting import Before, Lately, rerouted
 from pipeline.core.retention import Expiry
 from pipeline.core.version import version_of
 
@@ -99,8 +100,11 @@ class EnrichStage:
         gives what is to be sent after batches that turned out not to be ours any more; ``expiry`` tells
         what is past its time at a moment."""
         self._chain = chain
+        self._reads_customer = reading_customers(chain)
         self._load = load
         self._lanes: dict[int, tuple[Lane, Newest]] = {}
+        # As long as the memory of the partition beside which it stands, for the same reason.
+        self._lately: WeakKeyDictionary[Newest, Lately] = WeakKeyDictionary()
         self._producer = producer
         self._topics = topics
         self._prefix = prefix
@@ -195,9 +199,7 @@ class EnrichStage:
         changes: list[Record] = []
         notes: list[Record] = []
         for outcome, source in zip(outcomes, sources, strict=True):
-            new = None
-            if source.before is not None and isinstance(outcome, Event):
-                outcome, new = rerouted(outcome, source.before)
+            outcome, new = self._rerouted(outcome, source.before, newest)
             try:
                 sent = self._publishable(outcome, newest)
             except RejectedError as error:
@@ -209,9 +211,21 @@ class EnrichStage:
             if newest.note(event.post.id, event.version):
                 changes.append(as_record(event.post.id, event.version, self._topics))
             events.append(record)
+            if source.before is not None:
+                self._lately[newest].note(event)
             if event.routes:
                 notes += notices(event, self._topics, new)
         return changes + events + notes + refused, (len(fetched) - len(refused), len(refused))
+
+    def _rerouted(
+        self, outcome: Outcome, before: Before | None, newest: Newest
+    ) -> tuple[Outcome, frozenset[str] | None]:
+        """What comes once more with the routes that it may have, and the queues that are new to it; None
+        where that may be all."""
+        if before is None or not isinstance(outcome, Event):
+            return outcome, None
+        lately = self._lately.setdefault(newest, Lately())
+        return rerouted(outcome, lately.before(outcome, before), self._reads_customer)
 
     def _decode(
         self, fetched: Sequence[Any], newest: Newest, now: datetime
@@ -219,7 +233,8 @@ class EnrichStage:
         """The posts that may still be published, each with what it came from, and the rejections.
 
         What is past its time is passed over, but for deletions: their post may still be there."""
-        expiry = self._expiry(now)
+        # By Kafka's clock where ours is ahead: what is passed over here is not found again.
+        expiry = self._expiry(min([now, *map(_taken_in, fetched[-1:])]))
         posts: list[Post] = []
         sources: list[_Source] = []
         refused: list[Record] = []
@@ -267,6 +282,7 @@ class EnrichStage:
 
     def _swap(self, chain: Chain) -> Chain:
         old, self._chain = self._chain, chain
+        self._reads_customer = reading_customers(chain)
         return old
 
     def close(self) -> None:

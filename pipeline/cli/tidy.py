@@ -41,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
     now = datetime.now(UTC)
     try:
         tidier = Tidier(client, settings, Log(brokers, topics, producer))
+        tidier.demand_right_clock(now)
         items = tidier.plan(now)
         done = () if args.dry_run else tidier.run(now).did
     finally:

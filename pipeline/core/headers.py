@@ -2,9 +2,9 @@
 
 ``operation`` is the number of the re-enrichment or re-linking that sent the post once more; ``directory``
 is how far the directory of customers must have come before the post is linked anew; ``routes`` are the
-routes that a post had which is enriched once more, ``queues`` whether it may come to more of them. Only
-Groundswell writes them: a header that cannot be read counts as none, for nothing that somebody said is to
-be refused for what stands beside it.
+routes that a post had which is enriched once more or linked anew, ``queues`` whether it may come to more of
+them. Only Groundswell writes them: a header that cannot be read counts as none, for nothing that somebody
+said is to be refused for what stands beside it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ OPERATION = "operation"
 DIRECTORY = "directory"
 ROUTES = "routes"
 QUEUES = "queues"
-HELD, OPEN = "held", "open"
+HELD, BY_CUSTOMER, OPEN = "held", "customer", "open"
 
 Headers = Iterable[tuple[str, "str | bytes | None"]]
 
@@ -51,27 +51,30 @@ def places_of(headers: Headers) -> dict[int, int]:
     return found
 
 
-def again(operation: int, places: Mapping[int, int]) -> tuple[tuple[str, str], ...]:
-    """The headers of a post that is to be linked anew once the directory is past ``places``."""
-    told = ",".join(f"{partition}:{offset}" for partition, offset in sorted(places.items()))
-    return (OPERATION, str(operation)), (DIRECTORY, told)
-
-
 def once_more(operation: int, before: Before) -> tuple[tuple[str, str], ...]:
     """The headers of a post that is enriched once more, and had these routes before."""
     routes = msgspec.json.encode(before.routes).decode()
-    return (OPERATION, str(operation)), (ROUTES, routes), (QUEUES, HELD if before.held else OPEN)
+    queues = (BY_CUSTOMER if before.by_customer else HELD) if before.held else OPEN
+    return (OPERATION, str(operation)), (ROUTES, routes), (QUEUES, queues)
+
+
+def again(operation: int, places: Mapping[int, int], before: Before) -> tuple[tuple[str, str], ...]:
+    """The headers of a post that is to be linked anew once the directory is past ``places``, and had these
+    routes before."""
+    told = ",".join(f"{partition}:{offset}" for partition, offset in sorted(places.items()))
+    return *once_more(operation, before), (DIRECTORY, told)
 
 
 def before_of(headers: Headers) -> Before | None:
-    """The routes that the post had, where it is enriched once more; None where it is not."""
+    """The routes that the post had, where it is enriched once more or linked anew; None where it is not."""
     if not (text := _text(headers, ROUTES)):
         return None
     try:
         routes = _decode_routes(text)
     except (msgspec.DecodeError, UnicodeEncodeError):
         return None
-    return Before(routes, _text(headers, QUEUES) == HELD)
+    queues = _text(headers, QUEUES)
+    return Before(routes, queues in (HELD, BY_CUSTOMER), queues == BY_CUSTOMER)
 
 
 def _text(headers: Headers, name: str) -> str:

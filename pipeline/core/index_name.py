@@ -6,9 +6,11 @@ so the same log always gives the same index.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 EARLIEST = datetime(2006, 1, 1, tzinfo=UTC)
+_MONTH = re.compile(r"[0-9]{4}\.(0[1-9]|1[0-2])")
 SKEW = timedelta(days=1)
 """How far ahead of our own time a platform's clock may be before a date counts as in the future."""
 
@@ -32,6 +34,13 @@ def is_dated(created_at: datetime, observed_at: datetime) -> bool:
 def undated(prefix: str) -> str:
     """The index of posts whose date is missing, before 2006 or in the future."""
     return f"{prefix}-posts-undated"
+
+
+def holds_posts(prefix: str, name: str) -> bool:
+    """Whether an index of that name is one of ours for posts: not another installation's, whose prefix only
+    begins as ours, nor one that somebody made by hand."""
+    kind = name.removeprefix(f"{prefix}-posts-")
+    return kind != name and (kind == "undated" or _MONTH.fullmatch(kind) is not None)
 
 
 def alias(prefix: str) -> str:

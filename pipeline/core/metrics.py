@@ -171,6 +171,13 @@ DIRECTORY_AGE = Metric(
     "Time since the directory of this machine held all customers that Kafka held",
     ("role",),
 )
+TIDIED = Metric(
+    "groundswell_tidied_seconds",
+    "gauge",
+    "seconds",
+    "When the installation was last tidied, since 1970; the start of the process where that never was",
+    ("role",),
+)
 RELINKED = Metric(
     "groundswell_posts_relinked_total",
     "counter",
@@ -268,6 +275,7 @@ ALL: tuple[Metric, ...] = (
     CASES_LATE,
     CUSTOMER_CHANGES,
     DIRECTORY_AGE,
+    TIDIED,
     RELINKED,
     FILES_EDITION,
     FILES_VALID,

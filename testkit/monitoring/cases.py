@@ -190,6 +190,9 @@ _APPLIED = f'groundswell_records_out_total{{outcome="applied",{ENRICH}}}'
 _REJECTED = f'groundswell_records_out_total{{outcome="rejected",{ENRICH}}}'
 _AGED = 'instance="a:9643",role="directory"'
 
+_TIDIED = 'groundswell_tidied_seconds{instance="a:9642",role="index"}'
+_TIDIED_TOO = 'groundswell_tidied_seconds{instance="b:9642",role="index"}'
+
 _FLOW = [
     *_age("GroundswellBehind", 300, 10),
     *_age("GroundswellFarBehind", 3600, 15),
@@ -240,6 +243,9 @@ _FLOW = [
             f'groundswell_waiting{{part="directory",{ENRICH}}}': "1x2 0x20",
         },
     ),
+    # Two days and 30 minutes after the start of the clock; of several workers the last one counts.
+    Case("GroundswellNotTidied", 2912, {_TIDIED: "1x3000", _TIDIED_TOO: "1x3000"}, ({},)),
+    Case("GroundswellNotTidied", 2912, {_TIDIED: "1x3000", _TIDIED_TOO: "1x1000 60000x2000"}),
 ]
 
 

@@ -15,6 +15,7 @@ from pipeline.app.health import Health
 from pipeline.app.meters import Meters
 from pipeline.core.errors import FatalError
 from pipeline.core.headers import again
+from pipeline.core.rerouting import Before
 from pipeline.identity.directory import Change, DirectoryReader, DirectoryWriter
 from testkit.waiting import until
 
@@ -27,7 +28,7 @@ class Fetched(Struct):
 
 
 def asking(places: dict[int, int], sent_at: datetime = NOW) -> Fetched:
-    headers = tuple((name, value.encode()) for name, value in again(1, places))
+    headers = tuple((name, value.encode()) for name, value in again(1, places, Before((), held=False)))
     return Fetched(int(sent_at.timestamp() * 1000), headers)
 
 

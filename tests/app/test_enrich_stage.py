@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -26,10 +26,13 @@ from pipeline.app.topics import topics_of
 from pipeline.core.case import case_id
 from pipeline.core.errors import FatalError, RetryableError
 from pipeline.core.event import Language, Route, decode_event
+from pipeline.core.headers import again, once_more
 from pipeline.core.ledger import Lane
 from pipeline.core.newest import Newest
 from pipeline.core.process import Chain
 from pipeline.core.rejection import decode_rejection
+from pipeline.core.rerouting import Before
+from pipeline.core.retention import RetentionSettings, expiry
 from pipeline.core.settings import KafkaSettings
 from pipeline.core.version import unpack
 
@@ -245,8 +248,8 @@ class Sorter:
         return [both if "route" in post.text else () for post in columns["post"]]
 
 
-def test_each_route_has_a_notice_without_a_word_of_the_post() -> None:
-    stage = EnrichStage(
+def sorting() -> EnrichStage:
+    return EnrichStage(
         Chain([("sorter", Sorter())]),
         None,  # type: ignore[arg-type]
         TOPICS,
@@ -254,6 +257,10 @@ def test_each_route_has_a_notice_without_a_word_of_the_post() -> None:
         clock=lambda: NOW,
         load=lambda _: Newest(),
     )
+
+
+def test_each_route_has_a_notice_without_a_word_of_the_post() -> None:
+    stage = sorting()
     ours = post("route us") | {"direction": "outbound"}
     records, counts = stage.results(fetched(post("route me"), post("plain"), ours, DELETION), Newest())
     notices = [record for record in records if ".queue." in record.topic]
@@ -275,6 +282,65 @@ def test_each_route_has_a_notice_without_a_word_of_the_post() -> None:
     }
     assert second["id"] == case_id("x:a", "x:1", "two")
     assert counts == (4, 0), "a notice is no outcome of its own"
+
+
+def test_a_post_linked_anew_is_told_of_only_where_it_is_new_and_is_due_when_it_was() -> None:
+    stage = sorting()
+    promised = datetime(2026, 11, 20, tzinfo=UTC)
+    sent = again(1, {}, Before((Route("one", 3, "r0", promised), Route("left", 4, "r9")), held=True))
+    headers = tuple((name, value.encode()) for name, value in sent)
+    (record,) = fetched(post("route me"))
+    records, _ = stage.results([msgspec.structs.replace(record, headers=headers)], Newest())
+    (event,) = (decode_event(one.value or b"") for one in records if one.topic == TOPICS.events.name)
+    assert event.routes == (Route("one", 2, "r1", promised), Route("two", 5, "r2"))
+    assert [one.topic for one in records if ".queue." in one.topic] == ["groundswell.queue.two"]
+
+
+def resent(before: Before) -> Fetched:
+    headers = tuple((name, value.encode()) for name, value in once_more(1, before))
+    return msgspec.structs.replace(fetched(post("route me"))[0], headers=headers)
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("held_first", [True, False])
+def test_a_relinking_and_a_reenrichment_that_meet_open_a_case_once_and_lose_none(
+    held_first: bool, together: bool
+) -> None:
+    """Neither knows of the other, and both have the same number."""
+    stage = sorting()
+    known = (Route("two", 5, "r2"),)
+    arrivals = [resent(Before(known, held=held)) for held in (held_first, not held_first, True)]
+    newest = Newest()
+    batches = [arrivals] if together else [[one] for one in arrivals]
+    records = [record for batch in batches for record in stage.results(batch, newest)[0]]
+    events = [decode_event(one.value or b"") for one in records if one.topic == TOPICS.events.name]
+    assert [route.queue for route in events[-1].routes] == ["one", "two"]
+    assert [one.topic for one in records if ".queue." in one.topic] == ["groundswell.queue.one"]
+    # Whoever takes the partition over has only what is told.
+    (held, *_) = (
+        decode_event(one.value or b"")
+        for one in stage.results([resent(Before(known, held=True))], Newest())[0]
+        if one.topic == TOPICS.events.name
+    )
+    assert [route.queue for route in held.routes] == ["two"]
+
+
+def test_a_clock_that_jumped_ahead_has_no_post_passed_over() -> None:
+    keeps = RetentionSettings(months=13)
+    taken_in = datetime.fromtimestamp(fetched(b"")[0].timestamp / 1000, UTC)
+    recent = post("hello") | {"created_at": f"{taken_in - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"}
+    old = post("hello") | {"id": "x:2", "created_at": f"{taken_in - timedelta(days=500):%Y-%m-%dT%H:%M:%SZ}"}
+    for now in (taken_in, taken_in + timedelta(days=1000)):
+        stage = EnrichStage(
+            Chain([("picky", Picky())]),
+            None,  # type: ignore[arg-type]
+            TOPICS,
+            prefix="p",
+            clock=lambda now=now: now,  # type: ignore[misc]
+            load=lambda _: Newest(),
+            expiry=lambda moment: expiry(keeps, 30, moment),
+        )
+        assert texts(stage, Newest(), recent, old) == ["hello"]
 
 
 def test_it_ends_while_it_waits_for_the_memory_of_a_partition() -> None:

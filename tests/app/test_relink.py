@@ -13,10 +13,11 @@ from msgspec.structs import replace
 
 from pipeline.app.directory.relink import joined, queries, relinked, targets_of
 from pipeline.core.customer import Account, Customer
-from pipeline.core.event import CustomerLink, Event
-from pipeline.core.headers import operation_of, places_of
+from pipeline.core.event import CustomerLink, Event, Route
+from pipeline.core.headers import before_of, operation_of, places_of
 from pipeline.core.linking import Known, handle_contact, keys_of, link
 from pipeline.core.post import Author, Post, decode_post
+from pipeline.core.rerouting import Before
 from pipeline.core.version import MAX_OPERATION, pack
 from pipeline.identity.directory import Change
 from sinks.elastic import encode
@@ -45,12 +46,15 @@ class Held:
         return found and Known(found.id, found.segment, found.value, found.consent)
 
 
-def document(post: Post, customer: CustomerLink | None = None) -> dict[str, Any]:
+def document(
+    post: Post, customer: CustomerLink | None = None, routes: tuple[Route, ...] = ()
+) -> dict[str, Any]:
     contact = handle_contact(post.source, post.author)
     event = Event(
         post=post,
         contacts=(contact,) if contact else (),
         customer=customer,
+        routes=routes,
         index="i",
         version=0,
         processed_at=datetime(2026, 11, 22, tzinfo=UTC),
@@ -97,6 +101,15 @@ def test_a_post_that_gets_a_customer_is_sent_once_more() -> None:
     assert decode_post(record.value or b"") == POST
     assert operation_of(record.headers) == 3
     assert places_of(record.headers) == {1: 5}
+
+
+def test_it_says_where_the_post_was_and_may_come_to_queues_of_rules_for_customers() -> None:
+    """Lest those queues get a second notice; yet the rules for this very customer may want the post."""
+    held = (Route("billing", 3, "bills", datetime(2026, 11, 22, 14, tzinfo=UTC)), Route("press", 5, "news"))
+    for routes in ((), held):
+        record = relinked(document(POST, routes=routes), pack(9, 2, 30), Held([ANN]), {1: 5}, "posts")
+        assert record is not None
+        assert before_of(record.headers) == Before(routes, held=True, by_customer=True)
 
 
 def test_a_post_whose_link_is_right_is_left_alone() -> None:

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.headers import again, operation_of, places_of
+from pipeline.core.event import Route
+from pipeline.core.headers import again, before_of, operation_of, places_of
+from pipeline.core.rerouting import Before
 from pipeline.core.version import MAX_OPERATION
 
 NUMBERS = st.integers(0, 10**9 - 1)
@@ -14,7 +16,9 @@ NUMBERS = st.integers(0, 10**9 - 1)
 
 @given(st.integers(0, MAX_OPERATION), st.dictionaries(NUMBERS, NUMBERS, max_size=4))
 def test_what_is_written_is_read(operation: int, places: dict[int, int]) -> None:
-    headers = [(name, value.encode()) for name, value in again(operation, places)]
+    before = Before((Route("vip", 1, "gold"),), held=True, by_customer=True)
+    headers = [(name, value.encode()) for name, value in again(operation, places, before)]
+    assert before_of(headers) == before
     assert operation_of(headers) == operation
     assert places_of(headers) == places
 

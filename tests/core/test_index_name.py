@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipeline.core.index_name import EARLIEST, SKEW, alias, index_of, undated
+from pipeline.core.index_name import EARLIEST, SKEW, alias, holds_posts, index_of, undated
 
 SEEN = datetime(2026, 11, 22, 12, tzinfo=UTC)
 UNDATED = "groundswell-posts-undated"
@@ -38,3 +38,25 @@ def test_dated_only_within_bounds_and_always_behind_the_alias(created: datetime,
     index = index_of("p", created, seen)
     assert index.startswith(alias("p") + "-")
     assert (index != undated("p")) == (EARLIEST <= created <= seen + SKEW)
+
+
+@given(st.datetimes(timezones=st.just(UTC)), st.datetimes(timezones=st.just(UTC)))
+def test_every_index_of_ours_is_known_as_ours(created: datetime, seen: datetime) -> None:
+    assume(seen < datetime.max.replace(tzinfo=UTC) - SKEW)
+    assert holds_posts("groundswell", index_of("groundswell", created, seen))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        # Of an installation whose prefix is groundswell-posts.
+        "groundswell-posts-posts-2024.01",
+        "groundswell-posts-cases",
+        "groundswell-posts-2024.01-kept-for-the-court",
+        "groundswell-posts-2024.13",
+        "groundswell-posts-",
+        "other-posts-2024.01",
+    ],
+)
+def test_an_index_of_somebody_else_is_not_ours_to_drop(name: str) -> None:
+    assert not holds_posts("groundswell", name)

@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pipeline.core.event import Event, Route
 from pipeline.core.headers import before_of, once_more, operation_of
 from pipeline.core.post import Author, Post
-from pipeline.core.rerouting import Before, rerouted
+from pipeline.core.rerouting import Before, Lately, rerouted
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 LATER = AT + timedelta(days=9)
@@ -53,11 +54,50 @@ def test_no_more_queues_than_before_no_notice_twice_no_promise_anew(
     assert after.versions == {"language": "1", "route": mark}
 
 
+@given(routes(AT), routes(LATER), st.frozensets(st.sampled_from("abcde")))
+def test_a_changed_customer_brings_a_post_only_to_queues_of_rules_that_read_customers(
+    old: tuple[Route, ...], new: tuple[Route, ...], on_customer: frozenset[str]
+) -> None:
+    before = Before(old, held=True, by_customer=True)
+    after, gained = rerouted(event(new), before, lambda route: route.queue in on_customer)
+    held, _ = rerouted(event(new), replace(before, by_customer=False), lambda _: True)
+    there, wanted = set(queues(after.routes)), set(queues(new)) - set(queues(old))
+    assert gained == there - set(queues(old))
+    assert wanted & on_customer <= gained
+    assert len(there) <= len({*queues(held.routes), *(wanted & on_customer)})
+    assert len(there) >= len(held.routes)
+
+
 def test_the_versions_of_a_batch_are_not_touched() -> None:
     """All events of a batch share them."""
     one = event((Route("a", 3, "r"),))
     rerouted(one, Before((), held=True))
     assert one.versions == {"language": "1", "route": "7"}
+
+
+@given(routes(AT), routes(LATER), st.integers(0, 3), st.integers(0, 3))
+def test_what_was_published_since_counts_more_than_what_was_told(
+    told: tuple[Route, ...], since: tuple[Route, ...], published: int, coming: int
+) -> None:
+    lately = Lately()
+    lately.note(replace(event(since), version=published))
+    found = lately.before(replace(event(()), version=coming), Before(told, held=True))
+    assert found == Before(since if published >= coming else told, held=True)
+
+
+def test_only_the_last_posts_are_remembered() -> None:
+    lately = Lately(2)
+    route = (Route("a", 3, "r"),)
+    for id in ("x:1", "x:2", "x:1", "x:3"):
+        lately.note(replace(event(route), post=replace(event(()).post, id=id)))
+    known = [
+        id
+        for id in ("x:1", "x:2", "x:3")
+        if lately.before(
+            replace(event(()), post=replace(event(()).post, id=id)), Before((), held=True)
+        ).routes
+    ]
+    assert known == ["x:1", "x:3"]
 
 
 @given(routes(AT), st.booleans(), st.integers(1, 65535))

@@ -6,8 +6,8 @@ post that moves on meanwhile is in one of the two, or in both, which is harmless
 
 from __future__ import annotations
 
+import logging
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +18,7 @@ import msgspec
 import zstandard
 
 from pipeline.app.backup.form import MANIFEST, Manifest, Part, digest, encode_record, key_digest
+from pipeline.app.backup.unfinished import remove_rests, unfinished
 from pipeline.app.brokers import Brokers
 from pipeline.app.log_reader import LogRecord, read_topic
 from pipeline.app.offsets import Span, spans
@@ -27,6 +28,8 @@ from pipeline.core.errors import ConfigError
 from pipeline.core.post import SCHEMA
 from pipeline.core.settings import Settings
 
+log = logging.getLogger("groundswell.backup")
+
 
 def back_up(brokers: Brokers, settings: Settings, folder: Path, now: datetime) -> Path:
     """Writes a backup into a new folder below ``folder``, which it returns; nothing is there under that name
@@ -35,16 +38,14 @@ def back_up(brokers: Brokers, settings: Settings, folder: Path, now: datetime) -
     Raises ConfigError where the folder cannot be written to, RetryableError when Kafka is away.
     """
     whole = folder / f"{settings.kafka.prefix}-{now:%Y.%m.%d-%H.%M.%S}"
-    partial = folder / f".{whole.name}.partial"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        partial.mkdir(mode=0o700)
-        try:
+        for rest in remove_rests(folder, settings.kafka.prefix, now):
+            log.warning("%s was left by a backup that was killed, and is removed", rest)
+        with unfinished(whole) as partial:
             _write(brokers, settings, partial, now)
             partial.rename(whole)
             _sync_folder(folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
         raise ConfigError(f"{error.filename or folder}: {error.strerror}: no backup was made") from error
     return whole

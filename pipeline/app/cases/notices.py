@@ -5,7 +5,7 @@ Their form is explained in docs/cases.md. A repeat has the same id and version, 
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 
 import msgspec
 from msgspec import Struct
@@ -14,9 +14,10 @@ from enrichers.route import RouteEnricher
 from pipeline.app.producer import Record
 from pipeline.app.topics import Topics
 from pipeline.core.case import cases_of
-from pipeline.core.event import Event
+from pipeline.core.event import Event, Route
 from pipeline.core.post import Time
 from pipeline.core.process import Chain
+from pipeline.core.routing import Router
 
 _encode = msgspec.json.Encoder().encode
 
@@ -69,5 +70,19 @@ def notices(event: Event, topics: Topics, only: Container[str] | None = None) ->
 
 def queues_of(chain: Chain) -> list[str]:
     """The names of the queues to which the steps of a chain may route."""
-    routers = [step.router for _, step in chain.steps if isinstance(step, RouteEnricher) and step.router]
-    return sorted({name for router in routers for name in router.queues})
+    return sorted({name for router in _routers(chain) for name in router.queues})
+
+
+def reading_customers(chain: Chain) -> Callable[[Route], bool]:
+    """Whether it may hang on the customer that a post has a route by the rules of the chain."""
+    names: set[str] = set()
+    for router in _routers(chain):
+        readers = router.readers("customer")
+        if any(rule.route is None for rule in router.rules if rule.id in readers):
+            return lambda _: True  # one that ends the reading decides on all behind it
+        names.update(readers)
+    return lambda route: route.rule in names
+
+
+def _routers(chain: Chain) -> list[Router]:
+    return [step.router for _, step in chain.steps if isinstance(step, RouteEnricher) and step.router]

@@ -17,6 +17,7 @@ from pipeline.core.customer import Customer
 from pipeline.core.headers import again
 from pipeline.core.linking import Directory, author_ids, keys_of, link
 from pipeline.core.post import encode_post
+from pipeline.core.rerouting import Before
 from pipeline.core.version import MAX_OPERATION, unpack
 from pipeline.identity.directory import Change
 from sinks.reading import event_of
@@ -106,4 +107,7 @@ def relinked(
         return None
     # An equal version is written too, so the last operation of all can be used again and again.
     operation = min(unpack(version)[1] + 1, MAX_OPERATION)
-    return Record(topic, post.id.encode(), encode_post(post), again(operation, places))
+    # That a post turns out to be a vulnerable customer's must bring it to their queue; that rules or steps
+    # are others than a year ago must not, only because its customer's record was touched last night.
+    headers = again(operation, places, Before(event.routes, held=True, by_customer=True))
+    return Record(topic, post.id.encode(), encode_post(post), headers)

@@ -13,9 +13,11 @@ from datetime import datetime
 from pipeline.app.producer import Producer
 from pipeline.app.reconstruction import Log
 from pipeline.app.site import Site, now
+from pipeline.app.tidying.record import Record, is_taken
 from pipeline.app.tidying.tidier import Tidier
 from pipeline.app.topics import Topics
 from pipeline.core.errors import GroundswellError
+from pipeline.core.metrics import TIDIED
 from sinks import elastic
 
 log = logging.getLogger("groundswell.tidying")
@@ -43,6 +45,8 @@ class Tidying:
         self._client = elastic.client_for(site.settings.elasticsearch, url)
         self._tidier = Tidier(self._client, site.settings, Log(site.brokers, topics, producer))
         self._hour = site.settings.retention.hour
+        self._health = site.health
+        self._since = now()
         self._first, self._every = first, every
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="groundswell-tidying", daemon=True)
@@ -83,15 +87,29 @@ class Tidying:
             log.error("tidying failed and is tried again: %s", told, exc_info=error)
 
     def look(self, moment: datetime) -> None:
-        """Does the day's work where it is time and nobody else has taken it."""
-        self._tidier.finish_dropping(moment)
+        """Does the day's work where it is time and nobody else has taken it. Raises FatalError where clock or
+        settings are in doubt: then nothing is deleted."""
+        tidier = self._tidier
+        record = tidier.records.read()
+        self._note(record)
+        tidier.demand_right_clock(moment)
+        tidier.finish_dropping(moment)
         if self._ours is None:
-            if moment.hour < self._hour or not self._tidier.records.claim(moment):
+            if moment.hour < self._hour or (record and is_taken(record, moment)):
+                return
+            tidier.demand_usual(moment)
+            if not tidier.records.claim(moment):
                 return
             self._ours = moment
         began = time.monotonic()
-        done = self._tidier.run(moment)
+        done = tidier.run(moment)
+        self._note(done)
         self._ours, self._told = None, ""
         for sentence in done.did:
             log.info("%s", sentence)
         log.info("tidied in %.0f s: %d things done", time.monotonic() - began, len(done.did))
+
+    def _note(self, record: Record | None) -> None:
+        """When it was tidied last, by whomever; from our start on where that never was."""
+        at = record.tidied_at or record.finished_at if record else None
+        self._health.meters.set(TIDIED, (at or self._since).timestamp(), self._health.role)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pipeline.app.brokers import Brokers
-from pipeline.app.log_reader import read_topic
+from pipeline.app.log_reader import LogRecord, read_topic
 from pipeline.app.producer import Producer, Record
 from pipeline.app.reconstruction import Log
 from pipeline.core.errors import RejectedError
@@ -40,18 +40,28 @@ def sweep(written: Log, partitions: int, expiry: Expiry) -> int:
 def expired(brokers: Brokers, topic: str, partition: int, expiry: Expiry) -> set[bytes]:
     """The keys whose last event is past its time."""
     past: set[bytes] = set()
-    for portion in read_topic(brokers, topic, partition):
-        for record in portion:
-            past.discard(record.key)
-            if record.value is None:
-                continue
-            try:
-                event = decode_event(record.value)
-            except RejectedError:
-                continue  # the role index has set it aside
-            if expiry.event(event):
-                past.add(record.key)
+    start: dict[int, int] = {}
+    # To read a partition takes minutes, in which an undated post may be edited and be of today: so what has
+    # come meanwhile is read, too.
+    for _ in range(2):
+        for portion in read_topic(brokers, topic, partition, start=start):
+            note(portion, expiry, past)
+            start = {partition: portion[-1].offset + 1}
     return past
+
+
+def note(portion: Iterable[LogRecord], expiry: Expiry, past: set[bytes]) -> None:
+    """Corrects ``past`` by further records of the partition."""
+    for record in portion:
+        past.discard(record.key)
+        if record.value is None:
+            continue
+        try:
+            event = decode_event(record.value)
+        except RejectedError:
+            continue  # the role index has set it aside
+        if expiry.event(event):
+            past.add(record.key)
 
 
 def _remembered(brokers: Brokers, topic: str, partition: int, keys: set[bytes]) -> set[bytes]:

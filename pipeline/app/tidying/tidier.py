@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from pipeline.app.producer import Record as Sent
 from pipeline.app.reconstruction import Log
-from pipeline.app.tidying import cases, log, posts
+from pipeline.app.tidying import cases, caution, log, posts
 from pipeline.app.tidying.plan import Task, tasks
 from pipeline.app.tidying.record import Record, Records
 from pipeline.core.index_name import undated
@@ -24,6 +24,7 @@ from pipeline.core.retention import Expiry
 from pipeline.core.settings import Settings
 from sinks import months
 from sinks.cases import Cases
+from sinks.server_clock import server_times
 from sinks.store import Store
 
 
@@ -45,6 +46,18 @@ class Tidier:
         self._prefix = settings.elasticsearch.prefix
         self._log = written
         self.records = Records(client, settings.elasticsearch)
+
+    def demand_right_clock(self, now: datetime) -> None:
+        """Raises FatalError where the clocks of Elasticsearch say something quite other than ``now``."""
+        caution.demand_right_clock(now, server_times(self._client))
+
+    def demand_usual(self, now: datetime) -> None:
+        """Raises FatalError where a person should say first that so much is to be dropped."""
+        expiry, known = self._settings.expiry(now), self.records.read()
+        record = known or Record(began_at=now)
+        last = known.began_at if known else None
+        found, sweeps = self._tasks(record, now), _is_due(record, expiry)
+        caution.demand_usual(now, last, found, expiry, sweeps=sweeps)
 
     def plan(self, now: datetime) -> list[Item]:
         """What a run would do now."""
@@ -80,7 +93,7 @@ class Tidier:
         names = {one.name for one in self._indices()}
         kept = {name: uuid for name, uuid in merged.items() if name in names}
         swept = None if expiry.is_endless else (expiry.posts, expiry.stubs)
-        done = replace(record, finished_at=now, did=tuple(did), merged=kept, swept=swept)
+        done = replace(record, finished_at=now, tidied_at=now, did=tuple(did), merged=kept, swept=swept)
         self.records.write(done, now)
         return done
 
