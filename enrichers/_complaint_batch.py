@@ -28,8 +28,8 @@ class BatchScanner(Acquaintance):
         self._scanner = scanner
         self._families = [cue.family for cue in scanner.cues]
         self._kinds = [f"{cue.family} {cue.category}" for cue in scanner.cues]
-        # By the kinds of the cues; None, and by the cues, where one family has several.
-        self._opinions: dict[tuple[str, ...] | tuple[int, ...], Opinion | None] = {}
+        # By the kinds of the cues; by the cues themselves where one family has several.
+        self._opinions: dict[tuple[str, ...] | tuple[int, ...], Opinion] = {}
         self.forget()
 
     def forget(self) -> None:
@@ -81,20 +81,14 @@ class BatchScanner(Acquaintance):
     def _opinion(self, found: list[Match]) -> Opinion:
         cues = [match[4][1] for match in found]
         kinds = tuple([self._kinds[cue] for cue in cues])
-        try:
-            opinion = self._opinions[kinds] or self._opinions[tuple(cues)]
-        except KeyError:
-            opinion = self._new_opinion(kinds, cues)
-        return opinion
+        known = self._opinions.get(kinds) or self._opinions.get(tuple(cues))
+        return known or self._new_opinion(kinds, cues)
 
     def _new_opinion(self, kinds: tuple[str, ...], cues: list[int]) -> Opinion:
         if len(self._opinions) >= _OPINIONS:
             self._opinions.clear()
         opinion = opinion_of([self._scanner.cues[cue] for cue in cues])
-        if len({self._families[cue] for cue in cues}) == len(cues):
-            self._opinions[kinds] = opinion
-        else:
-            # Whether a second cue of a family counts hangs on its words.
-            self._opinions[kinds] = None
-            self._opinions[tuple(cues)] = opinion
+        # Whether a second cue of a family counts hangs on its words.
+        once = len({self._families[cue] for cue in cues}) == len(cues)
+        self._opinions[kinds if once else tuple(cues)] = opinion
         return opinion
