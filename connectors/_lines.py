@@ -32,7 +32,7 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 _BOM = b"\xef\xbb\xbf"
 
 
-class Line(Struct, frozen=True):
+class Line(Struct, gc=False, frozen=True):
     """``number`` counts from 1; ``after`` is the offset behind the line, in bytes of the unpacked text."""
 
     number: int

@@ -6,17 +6,18 @@ of its words. One pass over the signs of the whole batch finds all cues.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import accumulate, repeat
 from sys import intern
 
 from enrichers._complaint_rules import NO_OPINION, Opinion, opinion_of
-from enrichers._complaint_scan import BOUND, UNTOLD, Match, Scanner, apart
+from enrichers._complaint_scan import BOUND, PARTING, UNTOLD, Match, Scanner, apart
 from pipeline.core.reading import EDGE, START, UNREAD, Acquaintance, Reading
 
 _OPINIONS = 20_000
-"""Sets of cues whose opinion is remembered, at most."""
+"""Rows of cues whose opinion is remembered, at most."""
 
-_BETWEEN = "\x01"
+_BETWEEN = f" {PARTING} "
 
 
 class BatchScanner(Acquaintance):
@@ -25,7 +26,10 @@ class BatchScanner(Acquaintance):
     def __init__(self, scanner: Scanner) -> None:
         super().__init__()
         self._scanner = scanner
-        self._opinions: dict[tuple[int, ...], Opinion] = {}
+        self._families = [cue.family for cue in scanner.cues]
+        self._kinds = [f"{cue.family} {cue.category}" for cue in scanner.cues]
+        # By the kinds of the cues; by the cues themselves where one family has several.
+        self._opinions: dict[tuple[str, ...] | tuple[int, ...], Opinion] = {}
         self.forget()
 
     def forget(self) -> None:
@@ -35,25 +39,22 @@ class BatchScanner(Acquaintance):
 
     def learn(self, fresh: set[str]) -> None:
         """Cuts tokens into words, those together in which nothing hangs on what follows."""
-        known, signs_of = self._scanner.signs, self._scanner.signs_of
+        scanner = self._scanner
         together = [
             token
             for token in fresh
             if token.isascii() and token.isprintable() and "&" not in token and "://" not in token
         ]
-        cut = self._scanner.plain(_BETWEEN.join(together)).split(_BETWEEN)
-        for token, words in zip(together, cut, strict=True) if together else ():
-            # Most new tokens are one word that tells nothing.
-            if words in known:
-                self._signs[token] = known[words]
-            elif not words.isalpha():
-                self._keep(token, signs_of(words.split()))
-        for token in fresh.difference(together):
-            self._keep(token, signs_of(self._scanner.read(token).words))
+        words = scanner.plain(_BETWEEN.join(together)).split()
+        self._keep(together, scanner.signs_of(words).split(PARTING))
+        apart = fresh.difference(together)
+        self._keep(apart, [scanner.signs_of(scanner.read(token).words) for token in apart])
 
-    def _keep(self, token: str, signs: str) -> None:
-        if signs != UNTOLD:
-            self._signs[token] = intern(signs)
+    def _keep(self, tokens: Iterable[str], signs: Iterable[str]) -> None:
+        # Most new tokens are one word that tells nothing. There is one sign too many where none is new.
+        self._signs.update(
+            [(token, intern(some)) for token, some in zip(tokens, signs) if some != UNTOLD]  # noqa: B905
+        )
 
     def opinions(self, reading: Reading) -> list[Opinion | None]:
         """What the cues of each text of the reading say, if line breaks are no more than spaces: they end a
@@ -78,10 +79,16 @@ class BatchScanner(Acquaintance):
         return opinions
 
     def _opinion(self, found: list[Match]) -> Opinion:
-        key = tuple([match[4][1] for match in found])
-        opinion = self._opinions.get(key)
-        if opinion is None:
-            if len(self._opinions) >= _OPINIONS:
-                self._opinions.clear()
-            opinion = self._opinions[key] = opinion_of([match[4].cue for match in found])
+        cues = [match[4][1] for match in found]
+        kinds = tuple([self._kinds[cue] for cue in cues])
+        known = self._opinions.get(kinds) or self._opinions.get(tuple(cues))
+        return known or self._new_opinion(kinds, cues)
+
+    def _new_opinion(self, kinds: tuple[str, ...], cues: list[int]) -> Opinion:
+        if len(self._opinions) >= _OPINIONS:
+            self._opinions.clear()
+        opinion = opinion_of([self._scanner.cues[cue] for cue in cues])
+        # Whether a second cue of a family counts hangs on its words.
+        once = len({self._families[cue] for cue in cues}) == len(cues)
+        self._opinions[kinds if once else tuple(cues)] = opinion
         return opinion

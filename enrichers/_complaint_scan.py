@@ -36,6 +36,8 @@ BOUND = "\r"
 """Stands among the signs before and behind a text."""
 UNTOLD, DIGITS = "x", "0"
 """The signs of words that are of no consequence, and of those of them that begin with a digit."""
+PARTING = "\x01"
+"""Among words: parts those of one token from the next, being its own sign."""
 _FIRST_SIGN = 0x4E00
 # ASCII: capitals become small, signs that end a clause the one sign, other signs a space. A space is put
 # around the two signs that stay; what is between spaces is a word. Apostrophe, @, %, $, & and + are letters.
@@ -134,6 +136,7 @@ class Scanner:
         phrases = frozenset(word for cue in self.cues for word in cue.words)
         telling = sorted(phrases | self._negators | self._numbers | {_END, _ASKS})
         self.signs = {word: chr(_FIRST_SIGN + n) for n, word in enumerate(telling)}
+        self._own = {**self.signs, PARTING: PARTING}
         self._not = frozenset(self.signs[word] for word in self._negators)
         self._stops = frozenset((self.signs[_END], self.signs[_ASKS], BOUND))
         rows = self._rows(frozenset(table.common.split()))
@@ -184,7 +187,7 @@ class Scanner:
 
     def signs_of(self, words: Iterable[str]) -> str:
         """The signs of words, one each: their own if they are of any consequence."""
-        own = self.signs.get
+        own = self._own.get
         return "".join(
             [
                 own(word) or (DIGITS if not word.isalpha() and _begins_with_digit(word) else UNTOLD)

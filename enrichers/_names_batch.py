@@ -6,11 +6,15 @@ the token alone, tags and Korean particles included. Knows nothing of where a na
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from pipeline.core.folding import fold_all_readings, plain_words
 from pipeline.core.reading import START, UNREAD, Acquaintance, Reading, holding
 from pipeline.core.stop_words import STOP_WORDS
+
+_ONE_WORD_TAG = re.compile(r"#(?:[A-Z]?[a-z]+|[A-Z]+)[^\w#]*").fullmatch
+"""Tells tags that are read as no more than the word that they are."""
 
 
 class NameWatch(Acquaintance):
@@ -30,7 +34,11 @@ class NameWatch(Acquaintance):
 
     def learn(self, fresh: set[str]) -> None:
         """Keeps the tokens with a telling word."""
-        plain = [token for token in fresh if token.isascii() and "#" not in token and "&" not in token]
+        plain = [
+            token
+            for token in fresh
+            if token.isascii() and "&" not in token and ("#" not in token or _ONE_WORD_TAG(token))
+        ]
         # Folded as one text, in which each token is still where it was: a tenth of the time of one by one.
         words = plain_words(" ".join(plain)) or ""
         self._hot.update(holding(plain, words, self._telling.intersection(words.split())))

@@ -57,7 +57,7 @@ _NOTHING: Counts = (0, 0)
 """Of a batch that was let go of, for it is another's."""
 
 
-class _Source(Struct, frozen=True):
+class _Source(Struct, gc=False, frozen=True):
     """A record as fetched, the operation that its headers tell, and the routes that the post had where it is
     enriched once more."""
 
@@ -235,6 +235,7 @@ class EnrichStage:
         What is past its time is passed over, but for deletions: their post may still be there."""
         # By Kafka's clock where ours is ahead: what is passed over here is not found again.
         expiry = self._expiry(min([now, *map(_taken_in, fetched[-1:])]))
+        drops = expiry.drops_posts
         posts: list[Post] = []
         sources: list[_Source] = []
         refused: list[Record] = []
@@ -246,7 +247,7 @@ class EnrichStage:
             except RejectedError as error:
                 refused.append(self._refuse(source, error, now))
                 continue
-            if expiry.drops_posts and not post.deleted and expiry.post(post, _taken_in(record)):
+            if drops and not post.deleted and expiry.post(post, _taken_in(record)):
                 continue
             version = version_of(post, source.operation)
             if newest.admits(post.id, newest.lift(post.id, version)):

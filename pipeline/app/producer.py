@@ -27,7 +27,7 @@ _FRAMING_BYTES = 1024
 _ABANDONED = "stopped while Kafka was not taking records; they are sent again next time"
 
 
-class Record(Struct, frozen=True):
+class Record(Struct, gc=False, frozen=True):
     """What to send. A ``value`` of None is a tombstone."""
 
     topic: str

@@ -8,6 +8,7 @@ laid out by a :class:`Layout`. Nothing here knows fields or words.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -58,7 +59,7 @@ class Layout:
         if name not in self.columns:
             self.columns.append(name)
         at = self.columns.index(name)
-        return lambda row: row[at]
+        return itemgetter(at)
 
     def once(self, name: object, work: Callable[[Row], Any]) -> Callable[[Row], Any]:
         """``work``, done at most once a row for all that give it this name. It must not return None."""

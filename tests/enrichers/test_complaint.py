@@ -142,6 +142,25 @@ def test_our_own_posts_and_languages_without_words_get_no_judgement() -> None:
     assert step.explain(ours, EN, None) is None
 
 
+def test_posts_with_alike_cues_are_judged_together_as_they_are_alone() -> None:
+    """A cue twice, and two cues of the same family and category, are not worth the same."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for cue in Scanner(table_of("en")).cues:
+        if cue.negation != "required":
+            words = " ".join(cue.words).replace("#", "3")
+            alike.setdefault((cue.family, cue.category), []).append(words)
+    texts = [f"{one}. {other}." for first, *more in alike.values() for one in more for other in (one, first)]
+    for turn in (texts, texts[::-1]):
+        posts = [post(text) for text in turn]
+        columns: dict[str, list[Any]] = {
+            "post": posts,
+            "language": [EN] * len(posts),
+            "sentiment": [None] * len(posts),
+        }
+        together = complaint.build(SETTINGS()).enrich(columns)
+        assert together == [step.judge(one, EN, None) for one in posts]
+
+
 def test_urgency_says_how_soon() -> None:
     def urgency(text: str) -> float:
         return judged(text).urgency

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -133,6 +134,17 @@ def plenty(count: int) -> EntitiesEnricher:
     return step(
         *((f"n{i}", f"{word}x {word[::-1]}") for i, word in enumerate(itertools.islice(words, count)))
     )
+
+
+@pytest.mark.parametrize("before", ["", "(", ".", "a", "#x", "#X9"])
+@pytest.mark.parametrize(
+    "tag", ["larkwell", "LARKWELL", "Larkwell", "LarkWell", "larkwellDown", "Down9larkwell"]
+)
+@pytest.mark.parametrize("behind", ["", "!", "_", "_down", "9", "#larkwell", "!larkwell", "é"])
+def test_tags_in_a_batch_name_what_they_name_alone(before: str, tag: str, behind: str) -> None:
+    one = Post(id="x:1", text=f"see {before}#{tag}{behind}", author=Author(id="x:a"))
+    enricher = step(("b", "Larkwell"), ("w", "well"))
+    assert enricher.enrich({"post": [one]}) == [enricher.judge(one)]
 
 
 def best(enrichers: Iterable[EntitiesEnricher], posts: list[Post]) -> list[float]:
