@@ -86,8 +86,10 @@ def _rows(role: str, number: int, samples: Sequence[Sample], count: int) -> list
     began, quarter, three, whole = (
         _at(samples, number, max(count * share // 4, 1)) for share in (0, 1, 3, 4)
     )
-    early = [s.held[number] for s in samples if began.at <= s.at <= (began.at + whole.at) / 2] or [0]
-    late = [s.held[number] for s in samples if three.at <= s.at <= whole.at] or [0]
+    # A backlog that is done between two looks has but its first and its last.
+    early = [s.held[number] for s in samples if began.at <= s.at <= (began.at + whole.at) / 2]
+    late = [s.held[number] for s in samples if three.at <= s.at <= whole.at]
+    early, late = early or [began.held[number]], late or [whole.held[number]]
     spent = [quarter.spent[number] - began.spent[number], whole.spent[number] - three.spent[number]]
     area = "backlog"
     return [
@@ -119,7 +121,7 @@ def _rows(role: str, number: int, samples: Sequence[Sample], count: int) -> list
             area=area,
             what=f"{role}: memory, last quarter",
             beside="the first half",
-            got=max(late) / max(max(early), 1),
+            got=max(late) / max(early),
             goal=AS_FLAT,
             at_most=True,
         ),

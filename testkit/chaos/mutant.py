@@ -40,7 +40,7 @@ def no_stub() -> None:
     def removing(sink: Any, events: Sequence[Event]) -> list[str | None]:
         outcomes = write(sink, events)
         gone = {event.post.id: event for event in events if event.post.deleted}
-        homes = sink._locator.locate({id: [event] for id, event in gone.items()})
+        homes = sink._locator.locate({id: [event] for id, event in gone.items()}, sink._prepare())
         acts = [
             {
                 "delete": {

@@ -197,6 +197,7 @@ def test_bad_posts_among_good_ones(
         "superseded": 2 + 2,
         "deleted": 2,
         "rejected": 0 if stage == "replay" else len(expected),
+        "expired": 0,
         "in_flight": 0,
         "duplicates": 0,
         "lost": 0,

@@ -49,7 +49,7 @@ def edits(pair: Pair, role: str, texts: dict[str, dict[str, Any]]) -> list[dict[
     for number, span in pair.spans(role).items():
         ahead = [
             record.key.decode()
-            for portion in read_topic(pair.first.kafka, topic.name, number, span.committed)
+            for portion in read_topic(pair.first.kafka, topic.name, number, start={number: span.committed})
             for record in portion
         ]
         made += [
