@@ -21,7 +21,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "speed"))
 
-from ours import unsaid, write_settings
+from ours import FILES, unsaid, write_settings
 from posts import lines_of, posts
 
 from pipeline.app import garbage
@@ -39,7 +39,9 @@ BATCH = 1000
 
 def said(texts: Iterable[str]) -> Iterator[str]:
     """Pairs of words of the texts, without end."""
-    words = sorted({w for text in texts for w in re.findall("[a-z]{4,12}", text.lower())} - STOP_WORDS)
+    # Not those of the file's own names: one alias must not name two.
+    taken = STOP_WORDS | set(re.findall("[a-z]+", (FILES / "brands.toml").read_text("utf-8").lower()))
+    words = sorted({w for text in texts for w in re.findall("[a-z]{4,12}", text.lower())} - taken)
     draw, seen = random.Random(7), set()
     while True:
         pair = draw.choice(words), draw.choice(words)

@@ -92,7 +92,9 @@ def results(kafka: str, prefix: str, keeper: Keeper) -> tuple[int, list[bytes]]:
     stage.close()
     producer.close()
     events = sum(len(portion) for portion in read_topic(brokers, topics.events.name))
-    again = [one.value for portion in read_topic(brokers, topics.posts.name, 0, start={0: 4}) for one in portion]
+    again = [
+        one.value for portion in read_topic(brokers, topics.posts.name, 0, start={0: 4}) for one in portion
+    ]
     return events, [value for value in again if value]
 
 
