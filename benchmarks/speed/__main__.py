@@ -24,7 +24,7 @@ from contestants import CONTESTANTS, Contestant, Figure
 from growth import GROWTH
 from latency import latency
 from machine import describe, load
-from page import put, run_of
+from page import completed, put, run_of
 from report import Measured, report
 from rows import Row, compared
 from workers import workers
@@ -51,7 +51,8 @@ def main() -> int:
     """Runs what is asked for. The status says whether all could be measured, not whether goals are met."""
     args = _arguments()
     if args.markdown:
-        put(run_of(json.loads(args.markdown.read_bytes())), "run", args.into)
+        first, *others = (json.loads(file.read_bytes()) for file in args.markdown)
+        put(run_of(completed(first, others)), "run", args.into)
         return 0
     if args.with_peers and not args.peers.exists():
         sys.exit(f"{args.peers} is not there: `make peers` sets the peers' environment up")
@@ -116,7 +117,13 @@ def _arguments() -> argparse.Namespace:
         "--json", type=Path, help="where to write all figures (default: below benchmarks/results)"
     )
     parser.add_argument("--keep", action="store_true", help="keep the home with its logs")
-    parser.add_argument("--markdown", type=Path, metavar="JSON", help="no run: this one's tables as Markdown")
+    parser.add_argument(
+        "--markdown",
+        type=Path,
+        nargs="+",
+        metavar="JSON",
+        help="no run: this one's tables as Markdown; parts that failed in it are taken from the others",
+    )
     parser.add_argument("--into", type=Path, metavar="PAGE", help="put these into the page")
     parser.add_argument("--servers", nargs=2, metavar=("KAFKA", "URL"), help="these, not servers of its own")
     args = parser.parse_args()

@@ -7,10 +7,22 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 ALONE = "vaderSentiment alone"
+
+
+def completed(told: dict[str, Any], others: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """A run with the parts that failed in it as later runs have them."""
+    whole = {**told, "failed": list(told["failed"]), "rows": list(told["rows"])}
+    for other in others:
+        areas = {row["area"] for row in other["rows"]}
+        lacking = {failure.partition(":")[0] for failure in whole["failed"]} & areas
+        whole["rows"] += [row for row in other["rows"] if row["area"] in lacking]
+        whole["failed"] = [one for one in whole["failed"] if one.partition(":")[0] not in lacking]
+    return whole
 
 
 def run_of(told: dict[str, Any]) -> list[str]:
