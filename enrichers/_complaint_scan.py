@@ -19,9 +19,9 @@ from operator import itemgetter
 from typing import NamedTuple
 
 import msgspec
-from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
 from msgspec import Struct
 
+from enrichers._automaton import finder
 from enrichers._complaint_rules import FAMILIES, Cue, Negation
 
 LANGUAGES = ("en", "de", "es", "fr")
@@ -141,12 +141,7 @@ class Scanner:
         self._stops = frozenset((self.signs[_END], self.signs[_ASKS], BOUND))
         rows = self._rows(frozenset(table.common.split()))
         self._found = list(rows.values())
-        self._search = AhoCorasick(
-            rows,
-            matchkind=MatchKind.Standard,
-            store_patterns=False,
-            implementation=Implementation.ContiguousNFA,
-        ).find_matches_as_indexes
+        self._search = finder(rows)
 
     def _cues(self, groups: Iterable[Group]) -> Iterator[Cue]:
         seen = set()

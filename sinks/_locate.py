@@ -31,6 +31,7 @@ from elasticsearch import Elasticsearch, NotFoundError
 from pipeline.core.errors import RetryableError
 from pipeline.core.event import Event
 from pipeline.core.index_name import alias, undated
+from pipeline.core.portions import portions
 from pipeline.core.retention import Expiry
 from sinks._client import answering, request
 from sinks._homes import Homes
@@ -132,10 +133,9 @@ class Locator:
         """
         path = "/_mget?_source=author.id&filter_path=docs._id,docs._source,docs.error"
         found: dict[str, str] = {}
-        pairs = list(homes.items())
         with answering(self._client):
-            for start in range(0, len(pairs), PAIRS):
-                docs = [{"_index": index, "_id": id} for id, index in pairs[start : start + PAIRS]]
+            for portion in portions(homes.items(), PAIRS):
+                docs = [{"_index": index, "_id": id} for id, index in portion]
                 answer = request(self._client, "POST", path, _encode({"docs": docs}))["docs"]
                 _check_errors(answer)
                 for doc in answer:
@@ -151,8 +151,8 @@ class Locator:
         """The index of each id that is in one of the pairs (index, id), in realtime."""
         path = "/_mget?_source=false&filter_path=docs._index,docs._id,docs._version,docs.found,docs.error"
         hits: list[Any] = []
-        for start in range(0, len(pairs), PAIRS):
-            docs = [{"_index": index, "_id": id} for index, id in pairs[start : start + PAIRS]]
+        for portion in portions(pairs, PAIRS):
+            docs = [{"_index": index, "_id": id} for index, id in portion]
             found = request(self._client, "POST", path, _encode({"docs": docs}))["docs"]
             _check_errors(found)
             hits += [doc for doc in found if doc.get("found")]
@@ -161,9 +161,9 @@ class Locator:
     def _search(self, where: str, ids: Sequence[str]) -> dict[str, str]:
         """The index of each id that a search of these indices finds."""
         hits: list[Any] = []
-        for start in range(0, len(ids), IDS):
+        for portion in portions(ids, IDS):
             query = {
-                "query": {"ids": {"values": ids[start : start + IDS]}},
+                "query": {"ids": {"values": portion}},
                 "version": True,
                 "_source": False,
                 "size": IDS,

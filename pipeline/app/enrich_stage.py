@@ -74,7 +74,7 @@ def _moments(sources: Iterable[_Source]) -> list[datetime]:
         stamp = source.record.timestamp
         moment = made.get(stamp)
         if moment is None:
-            moment = made[stamp] = datetime.fromtimestamp(stamp / 1000, UTC)
+            moment = made[stamp] = _taken_in(source.record)
         found.append(moment)
     return found
 

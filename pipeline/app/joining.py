@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from itertools import islice
 
+from pipeline.core.portions import portions
 from sinks.store import Store
 
 PAGE = 500
@@ -18,8 +18,7 @@ def with_names(rows: Iterable[Row], customers: Store) -> Generator[Row]:
 
     Read a page at a time. Raises RetryableError where Elasticsearch is away.
     """
-    waiting = iter(rows)
-    while page := list(islice(waiting, PAGE)):
+    for page in portions(rows, PAGE):
         names = names_of([id for row in page if (id := _customer(row))], customers)
         for row in page:
             name = names.get(_customer(row))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Any
 
 from elasticsearch import Elasticsearch, NotFoundError
@@ -16,6 +15,7 @@ from msgspec import Struct
 from pipeline.app.joining import names_of
 from pipeline.core.case import OPEN, Case
 from pipeline.core.index_name import alias
+from pipeline.core.portions import portions
 from pipeline.core.settings import ElasticsearchSettings
 from sinks.cases import Cases
 from sinks.elastic import answering
@@ -103,8 +103,7 @@ class CaseList:
 
     def joined(self, cases: Iterable[Case]) -> Iterator[Row]:
         """A row for each case: its own fields, the customer's name, and what its newest post says."""
-        rest = iter(cases)
-        while portion := list(islice(rest, _PORTION)):
+        for portion in portions(cases, _PORTION):
             names = self._names([case.customer_id for case in portion if case.customer_id])
             posts = self.posts([case.posts[-1] for case in portion if case.posts])
             for case in portion:
@@ -113,12 +112,12 @@ class CaseList:
     def posts(self, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         """What the index holds of these posts."""
         found: dict[str, Mapping[str, Any]] = {}
-        for start in range(0, len(ids), _PORTION):
+        for portion in portions(ids, _PORTION):
             with answering(self._client):
                 try:
                     answer = self._client.search(
                         index=self._posts,
-                        query={"terms": {"id": list(ids[start : start + _PORTION])}},
+                        query={"terms": {"id": portion}},
                         size=_PORTION * 2,
                         source_includes=list(_OF_POST),
                         track_total_hits=False,
