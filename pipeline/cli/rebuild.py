@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
+from pipeline.cli.dropping import agreed
 from pipeline.cli.log_option import add_log_format, set_up_logs
 from pipeline.core.errors import ConfigError
 
@@ -36,18 +38,15 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_for(args)
     set_up_logs(args)
     home = home_for(args)
-    if not args.keep and not args.yes and not _agreed(settings.elasticsearch.prefix):
-        raise ConfigError("nothing was dropped; answer yes, or use --yes or --keep")
-    brokers = brokers_of(settings, home)
-    topics = ensure_topics(brokers, settings.kafka)
     url = elasticsearch_url(settings, home)
-    sink = elastic.build(settings.elasticsearch, url, expiry=lambda: settings.expiry(now()))
-    producer = Producer(brokers, client_id="groundswell-rebuild")
-    try:
-        done = reconstruct(Log(brokers, topics, producer), sink, settings, _report, keep=args.keep)
-    finally:
-        producer.close()
-        sink.close()
+    with closing(elastic.build(settings.elasticsearch, url, expiry=lambda: settings.expiry(now()))) as sink:
+        if not (args.keep or args.yes or agreed(sink.client, settings.elasticsearch.prefix, "the log")):
+            raise ConfigError("nothing was dropped; answer yes, or use --yes or --keep")
+        brokers = brokers_of(settings, home)
+        topics = ensure_topics(brokers, settings.kafka)
+        with closing(Producer(brokers, client_id="groundswell-rebuild")) as producer:
+            log = Log(brokers, topics, producer)
+            done = reconstruct(log, sink, settings, _report, keep=args.keep)
     if sys.stderr.isatty():
         print(file=sys.stderr)
     print(
@@ -61,9 +60,3 @@ def run(args: argparse.Namespace) -> int:
 def _report(done: Rebuilt) -> None:
     if sys.stderr.isatty():
         print(f"\r{done.written:,} events written", end="", file=sys.stderr, flush=True)
-
-
-def _agreed(prefix: str) -> bool:
-    if not sys.stdin.isatty():
-        return False
-    return input(f"Drop all indices of {prefix}- and write them anew? Type yes: ").strip() == "yes"

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.cli.dropping import agreed
 from pipeline.core.errors import ConfigError, FatalError
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ def _log(
             f"{', '.join(held)} hold records already: restore into a fresh kafka.prefix, or use --add,"
             " which leaves all that they know as it is"
         )
-    _ask(args, settings)
+    events = next((part.records for part in manifest.parts if part.topic == "events"), 0)
+    _ask(args, sink, settings, f"a backup of {events} events")
     sent = bring_back(log, Path(args.folder), manifest, settings.expiry(now()))
     for topic, count in sent.items():
         print(f"{count} records into {topic}", file=sys.stderr)
@@ -121,15 +123,12 @@ def _snapshot(
     print(f"{chosen.name}: {', '.join(chosen.indices)}", file=sys.stderr)
     if args.dry_run:
         return None
-    _ask(args, settings)
+    _ask(args, sink, settings, f"{chosen.name} and the log")
     return bring_back(log, repository, chosen, sink, settings)
 
 
-def _ask(args: argparse.Namespace, settings: Settings) -> None:
-    if args.yes:
-        return
-    question = f"Drop all indices of {settings.elasticsearch.prefix}- and write them anew? Type yes: "
-    if not sys.stdin.isatty() or input(question).strip() != "yes":
+def _ask(args: argparse.Namespace, sink: ElasticSink, settings: Settings, source: str) -> None:
+    if not args.yes and not agreed(sink.client, settings.elasticsearch.prefix, source):
         raise ConfigError("nothing was dropped; answer yes, or use --yes")
 
 

@@ -76,6 +76,12 @@ class Expiry(Struct, frozen=True):
         return self == Expiry()
 
     @property
+    def ends(self) -> dict[str, datetime]:
+        """The moments that are set, each by the name of what is past its time before it."""
+        moments = {"posts": self.posts, "stubs": self.stubs}
+        return {name: moment for name, moment in moments.items() if moment is not _ALL}
+
+    @property
     def drops_posts(self) -> bool:
         """Whether any post is ever past its time."""
         return self.posts is not _ALL

@@ -91,3 +91,11 @@ def test_what_is_no_backup_is_told(tmp_path: Path) -> None:
     backup(tmp_path, LINES, name="../../etc/passwd")
     with pytest.raises(ConfigError, match="outside its folder"):
         read_manifest(tmp_path)
+
+
+def test_who_names_the_folder_of_all_backups_is_told_the_newest(tmp_path: Path) -> None:
+    for day in ("21", "22"):
+        (tmp_path / f"groundswell-2026.11.{day}").mkdir()
+        backup(tmp_path / f"groundswell-2026.11.{day}", LINES)
+    with pytest.raises(ConfigError, match=r"2 are in it, the newest is .*groundswell-2026\.11\.22$"):
+        read_manifest(tmp_path)

@@ -42,6 +42,12 @@ def test_without_settings_no_post_is_ever_past_its_time() -> None:
     assert not kept.post(some_post(datetime(2006, 1, 1, tzinfo=UTC), None), NOW)
 
 
+def test_only_what_is_set_has_an_end() -> None:
+    assert set(expiry(RetentionSettings(), 30, NOW).ends) == {"stubs"}
+    assert set(expiry(RetentionSettings(months=3, stub_months=0), 30, NOW).ends) == {"posts"}
+    assert expiry(RetentionSettings(stub_months=0), 30, NOW).ends == {}
+
+
 def test_stubs_outlive_what_the_topics_hold() -> None:
     kept = expiry(RetentionSettings(stub_months=1), 90, NOW)
     assert kept.stubs == datetime(2026, 7, 1, tzinfo=UTC)

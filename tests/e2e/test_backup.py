@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import subprocess
 from collections.abc import Callable
@@ -80,6 +81,18 @@ def call(installation: Installation, *words: str) -> subprocess.CompletedProcess
     return done
 
 
+def answered(installation: Installation, answer: bytes, *words: str) -> str:
+    """What a command says that is refused once somebody at a terminal has answered it."""
+    ours, its = os.openpty()
+    process = installation.start(*words, stdin=its)
+    os.write(ours, answer + b"\n")
+    said, trouble = process.communicate(timeout=60)
+    os.close(ours)
+    os.close(its)
+    assert (process.returncode, b"nothing was dropped" in trouble) == (2, True), trouble.decode()
+    return said.decode()
+
+
 def test_the_log_comes_back_whole_in_a_fresh_installation(
     routed: Callable[..., Installation], tmp_path: Path
 ) -> None:
@@ -117,6 +130,9 @@ def test_the_log_comes_back_whole_in_a_fresh_installation(
     assert first.command("restore", str(folder), "--yes").returncode == 1, "the topics hold something"
     second = routed(GROUNDSWELL_KAFKA_PREFIX=f"{first.prefix}b")
     call(second, "restore", str(folder), "--dry-run")
+    asked = answered(second, b"no", "restore", str(folder))
+    assert "which hold 3 posts, and write them anew from a backup of 3 events?" in asked
+    assert rows_of(second.documents()) == before, "nobody said yes"
     call(second, "restore", str(folder), "--yes")
     assert rows_of(second.documents()) == before
     assert [case.assignee for case in cases(second)] == ["ann"]

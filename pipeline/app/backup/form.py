@@ -106,7 +106,9 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         found = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
     except OSError as error:
-        raise ConfigError(f"{folder} holds no backup: {MANIFEST}: {error.strerror}") from None
+        below = sorted(file.parent.name for file in folder.glob(f"*/{MANIFEST}"))
+        hint = f"; {len(below)} are in it, the newest is {folder / below[-1]}" if below else ""
+        raise ConfigError(f"{folder} holds no backup: {MANIFEST}: {error.strerror}{hint}") from None
     except msgspec.DecodeError as error:
         raise ConfigError(f"{folder / MANIFEST} is no manifest of a backup: {error}") from None
     if found.format > FORMAT:

@@ -72,7 +72,7 @@ class Tidier:
             if count := sum(map(len, pages)):
                 found.append(Item("delete", name, count, f"older than {moment:%Y.%m}"))
         if _is_due(record, expiry):
-            why = f"posts older than {expiry.posts:%Y.%m}, stubs older than {expiry.stubs:%Y.%m}"
+            why = ", ".join(f"{name} older than {end:%Y.%m}" for name, end in expiry.ends.items())
             found.append(Item("sweep", self._log.topics.events.name, None, why))
         return found
 
