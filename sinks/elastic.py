@@ -19,6 +19,7 @@ from pipeline.core.event import Event
 from pipeline.core.index_name import undated
 from pipeline.core.retention import Expiry
 from pipeline.core.settings import ElasticsearchSettings
+from sinks._acquaintance import Acquaintance
 from sinks._bulk import Write, send
 from sinks._client import PACE, answering, client_for, request
 from sinks._document import encode
@@ -55,13 +56,14 @@ def build(
     url: str,
     bulk_bytes: int = BULK_BYTES,
     expiry: Callable[[], Expiry] = Expiry,
+    confirmed: Callable[[], bool] = bool,
 ) -> ElasticSink:
     """The sink for the server at ``url``; connects when first used. ``bulk_bytes`` bounds one request,
-    ``expiry`` tells what is past its time now.
+    ``expiry`` tells what is past its time now, and ``confirmed`` whether there must be an index already.
 
     Raises ConfigError where the certificate file cannot be read.
     """
-    return ElasticSink(client_for(settings, url), settings, bulk_bytes, expiry=expiry)
+    return ElasticSink(client_for(settings, url), settings, bulk_bytes, expiry=expiry, confirmed=confirmed)
 
 
 class ElasticSink:
@@ -77,12 +79,14 @@ class ElasticSink:
         known_ids: int = KNOWN_IDS,
         sleep: Callable[[float], None] = time.sleep,
         expiry: Callable[[], Expiry] = Expiry,
+        confirmed: Callable[[], bool] = bool,
     ) -> None:
         self.client = client
         self._settings = settings
         self._bulk_bytes = bulk_bytes
         self._locator = Locator(client, settings.prefix, known_ids, expiry)
         self._sleep = sleep
+        self._acquaintance = Acquaintance(client, settings.prefix, confirmed)
         self._generation = ""
         self._preparing = Lock()
 
@@ -133,6 +137,7 @@ class ElasticSink:
         with self._preparing:
             now = look(self.client, undated(self._settings.prefix))
             if now is None or now.uuid != self._generation:
+                self._acquaintance.renew(has_index=now is not None)
                 prepare(self.client, self._settings)
                 self._locator.homes.clear()
                 now = look(self.client, undated(self._settings.prefix))

@@ -6,13 +6,15 @@ Through kafka-python's administration client; numbers are of the moment of the c
 from __future__ import annotations
 
 import time
+from contextlib import closing
 
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, OffsetSpec
 from kafka.errors import KafkaError, TopicAuthorizationFailedError
 from msgspec import Struct
 
-from pipeline.app.topics import described
+from pipeline.app.brokers import Brokers
+from pipeline.app.topics import admin_client, described
 from pipeline.core.errors import RetryableError
 
 _COORDINATOR_SECONDS = 10.0
@@ -52,6 +54,16 @@ def spans(admin: KafkaAdminClient, topic: str, group: str | None) -> dict[int, S
         )
         for tp in partitions
     }
+
+
+def has_confirmed(brokers: Brokers, topic: str, group: str) -> bool:
+    """Whether the group ever confirmed a record of the topic; RetryableError when Kafka is away."""
+    with closing(admin_client(brokers)) as admin:
+        try:
+            found = _committed(admin, group)
+        except KafkaError as error:
+            raise RetryableError(f"Kafka did not tell the offsets of {topic}: {error}") from error
+    return any(offset > 0 for tp, offset in found.items() if tp.topic == topic)
 
 
 def _partitions(admin: KafkaAdminClient, topic: str) -> list[TopicPartition]:

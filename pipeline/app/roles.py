@@ -46,6 +46,7 @@ from pipeline.app.health import Health
 from pipeline.app.index_stage import IndexStage
 from pipeline.app.kafka_rights import demand, needs
 from pipeline.app.meters import Meters
+from pipeline.app.offsets import has_confirmed
 from pipeline.app.producer import Producer
 from pipeline.app.registry import build_chain
 from pipeline.app.reload import Reloader
@@ -180,7 +181,14 @@ def _gate(site: Site) -> Gate:
 async def _index(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     producer = Producer(site.brokers, client_id="groundswell-index")
     url = elasticsearch_url(site.settings, site.home)
-    sink = elastic.build(site.settings.elasticsearch, url, site.settings.engine.bulk_bytes, site.expiry)
+    name = topics.events.name
+    sink = elastic.build(
+        site.settings.elasticsearch,
+        url,
+        site.settings.engine.bulk_bytes,
+        site.expiry,
+        lambda: has_confirmed(site.brokers, name, group(site.settings, "index")),
+    )
     marks = AuthorMarks(topics.authors.name, sink.authors)
     cases = Cases(sink.client, site.settings.elasticsearch)
     journal = journal_to(producer, topics)
@@ -196,7 +204,6 @@ async def _index(site: Site, topics: Topics, stop: asyncio.Event) -> None:
     garbage.settle()
     tidying = Tidying(site, topics, producer, url)
     tidying.start()
-    name = topics.events.name
     try:
         await _work(site, "index", {name: stage}, producer, stop, in_hand={name: index_stage.IN_HAND})
     finally:

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from pipeline.core.errors import ConfigError, FatalError
+from pipeline.embedded.process import read_state
 
 LOOPBACK = "127.0.0.1"
 
@@ -42,11 +43,11 @@ class Chooser:
     def __init__(self, folder: Path | None, stack: ExitStack) -> None:
         self._folder, self._stack = folder, stack
 
-    def asked(self, title: str, port: int) -> int:
+    def asked(self, title: str, port: int, owner: Path | None = None) -> int:
         """``port``, if a server may have it. Raises ConfigError naming it and, if known, its holder."""
         if not 1 <= port <= 65535:
             raise ConfigError(f"{port} is no port for {title}: choose one from 1024 to 65535.")
-        if self._reserved(port):
+        if self._reserved(port, owner, wanted=True):
             return port
         if port < 1024:
             raise ConfigError(f"Port {port} cannot be had for {title}: choose one from 1024 to 65535.")
@@ -54,26 +55,47 @@ class Chooser:
             f"Port {port} for {title} is taken by {holder(port)}: end that, or choose another port."
         )
 
-    def free(self, preferred: Iterable[int] = ()) -> int:
-        """The first free port of ``preferred``, else any free one. Raises FatalError if there is none."""
+    def free(self, preferred: Iterable[int] = (), owner: Path | None = None) -> int:
+        """The first free port of ``preferred``, else any free one. Raises FatalError if there is none.
+
+        ``owner`` is the state file of the server that it is for. The port of a server of another home that
+        died is not free: its clients still call there, and would write to ours until it is back.
+        """
         for port in (*preferred, *random.sample(RANGE, TRIES)):
-            if self._reserved(port):
+            if self._reserved(port, owner):
                 return port
         raise FatalError(
             f"No free port was found from {RANGE.start} to {RANGE.stop}: end some servers first."
         )
 
-    def _reserved(self, port: int) -> bool:
+    def _reserved(self, port: int, owner: Path | None, *, wanted: bool = False) -> bool:
         if not is_free(port):
             return False
         if self._folder is None:
             return True
-        file = self._stack.enter_context((self._folder / str(port)).open("ab"))
+        file = self._stack.enter_context((self._folder / str(port)).open("a+b"))
         try:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+        file.seek(0)
+        last = Path(os.fsdecode(file.read()) or os.devnull)
+        if not wanted and last != owner and _is_missed(last, port):
+            return False
+        file.truncate(0)
+        file.write(os.fsencode(owner or b""))
         return True
+
+
+def _is_missed(state_file: Path, port: int) -> bool:
+    """Whether a server with this port, by its state file, died and nobody ended it. A new boot forgets it."""
+    try:
+        state = read_state(state_file)
+    except OSError:
+        return False
+    if state is None or port not in (state.port, state.second_port):
+        return False
+    return state.phase == "running" and state.since > psutil.boot_time()
 
 
 @contextmanager

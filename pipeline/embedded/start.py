@@ -127,15 +127,20 @@ def _outrun(order: Order, begun: Mapping[Name, Begun]) -> bool:
 def _plans(order: Order, choice: Chooser) -> list[Plan]:
     """All that can fail for want of a port, a Java or a program, before any server is started."""
     wanted = order.wanted
-    asked = {name: choice.asked(TITLES[name], port) for name, port in wanted.items() if port is not None}
+    files = {name: order.layout.state(name).absolute() for name in wanted}
+    asked = {
+        name: choice.asked(TITLES[name], port, files[name])
+        for name, port in wanted.items()
+        if port is not None
+    }
     programs = [_program(order, name) for name in NAMES if name in wanted]
     plans = []
     # Other ports are chosen last: a download takes minutes.
     for name, server, version, line in programs:
         before = process.read_state(order.layout.state(name))
         preferred = [before.port] if before else []
-        port = asked[name] if name in asked else choice.free([*preferred, DEFAULT_PORTS[name]])
-        second = choice.free([before.second_port] if before else [])
+        port = asked[name] if name in asked else choice.free([*preferred, DEFAULT_PORTS[name]], files[name])
+        second = choice.free([before.second_port] if before else [], files[name])
         plans.append(Plan(name, server, version, line, port, second))
     return plans
 

@@ -6,20 +6,18 @@ import json
 import signal
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.app.health import present
 from pipeline.app.offsets import spans
 from pipeline.app.rejections import standing
 from pipeline.app.site import group
 from pipeline.app.topics import admin_client, topics_of
 from pipeline.embedded.servers import start_elasticsearch, start_kafka, stop
 from testkit.installation import Installation, rows_of
+from testkit.readiness import ready, reason
 from testkit.unruly import lines_of
 from testkit.waiting import until
 
@@ -45,35 +43,6 @@ def without(home: Path, server: Literal["kafka", "elasticsearch"]) -> Iterator[C
     finally:
         if not back:
             starts[server](home)
-
-
-def readyz(installation: Installation, role: str) -> dict[str, Any]:
-    """What a role says of itself; empty where it does not run or not yet answer."""
-    for note in present(installation.home):
-        if note.role != role:
-            continue
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{note.port}/readyz", timeout=5) as answer:
-                assert answer.status == 200
-                body: dict[str, Any] = json.loads(answer.read())
-                assert body["ready"] is True
-        except urllib.error.HTTPError as error:
-            body = json.loads(error.read())
-            if error.code != 503 or body["ready"]:
-                raise
-        except OSError:
-            return {}
-        return body
-    return {}
-
-
-def ready(installation: Installation, role: str) -> bool:
-    return bool(readyz(installation, role).get("ready"))
-
-
-def reason(installation: Installation, role: str, part: str) -> str:
-    """Why a role waits for a part; empty where it does not."""
-    return str(readyz(installation, role).get("waits_for", {}).get(part, ""))
 
 
 def ended(process: subprocess.Popen[bytes], limit: float) -> tuple[int, str, str]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from pipeline.core.errors import ConfigError
 from pipeline.embedded.ports import RANGE, chooser, is_free
+from pipeline.embedded.process import State, write_state
 
 
 @pytest.fixture
@@ -77,3 +80,42 @@ def test_a_port_with_dead_connections_counts_as_free() -> None:
         served.close()  # the server's side closes first: its end lingers in TIME_WAIT
         client.close()
     assert is_free(port)
+
+
+@pytest.mark.parametrize(
+    ("phase", "since", "is_kept"),
+    [("running", 0.0, True), ("stopped", 0.0, False), ("running", -365 * 24 * 3600.0, False)],
+    ids=["died", "was ended", "ended with the system"],
+)
+def test_the_port_of_a_server_that_died_is_kept_for_it(
+    phase: Literal["running", "stopped"], since: float, is_kept: bool, tmp_path: Path
+) -> None:
+    mine, other = tmp_path / "mine.json", tmp_path / "other.json"
+    with chooser(tmp_path / "ports") as choice:
+        port = choice.free(owner=mine)
+    state = State(
+        name="kafka",
+        phase=phase,
+        mark="",
+        pid=1,
+        group=1,
+        started=0.0,
+        since=time.time() + since,
+        port=port,
+        second_port=0,
+        version="",
+        line="",
+        java="",
+        java_home="",
+        log="",
+    )
+    write_state(mine, state)
+    with chooser(tmp_path / "ports") as choice:
+        assert (choice.free([port], other) != port) == is_kept
+    with chooser(tmp_path / "ports") as choice:
+        assert choice.free([port], mine) == port
+    with chooser(tmp_path / "ports") as choice:
+        assert choice.asked("Kafka", port, other) == port, "who asks for it by number may have it"
+    mine.unlink()
+    with chooser(tmp_path / "ports") as choice:
+        assert choice.free([port], tmp_path / "third.json") == port, "a home that is gone misses nothing"
