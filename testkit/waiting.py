@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-def until(what: Callable[[], bool], limit: float = 60, why: str = "") -> None:
+def until(what: Callable[[], bool], limit: float = 120, why: str = "") -> None:
     """Returns once ``what()`` holds; AssertionError with ``why`` after ``limit`` seconds."""
     deadline = time.monotonic() + limit
     while not what():

@@ -30,6 +30,9 @@ T = TypeVar("T")
 
 _FIRST_WAIT = 1.0
 _LONGEST_WAIT = 300.0
+# A trouble that comes back so soon was never over, whatever was read in between: a file that is gone and
+# whose writer goes on for a while, a connection that does not hold.
+_SAME_SECONDS = 60.0
 
 
 class Tally(Struct):
@@ -39,11 +42,34 @@ class Tally(Struct):
     rejected: int = 0
 
 
+class _Troubles:
+    """Which trouble is a new one, and so worth a line of the log. ``clock`` is in seconds and only grows."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._last = ""
+        self._met = 0.0
+        self._read_since = False
+
+    def is_new(self, reason: str) -> bool:
+        """To be asked each time that one is met."""
+        now = self._clock()
+        over = self._read_since and now - self._met > _SAME_SECONDS
+        new = over or reason != self._last
+        self._last, self._met, self._read_since = reason, now, False
+        return new
+
+    def has_read(self) -> None:
+        """The connector came back with something, if only with nothing new."""
+        self._read_since = True
+
+
 class Pump:
     """Drives one connector. ``keep`` saves a cursor, ``report`` hears the tally after every read, and
     ``trouble`` why nothing can be read now, and in how many seconds that is tried again.
 
-    ``rate`` is in posts a second; None is as fast as it goes. ``name`` begins the lines of its log.
+    ``rate`` is in posts a second; None is as fast as it goes. ``name`` begins the lines of its log, which
+    tell each trouble once. ``clock`` is in seconds and only grows.
     """
 
     def __init__(  # noqa: PLR0913 - the pump's collaborators, each handed in once
@@ -58,6 +84,7 @@ class Pump:
         trouble: Callable[[str, float], None] = lambda *_: None,
         rate: float | None = None,
         name: str = "",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = f"{name}: " if name else ""
         self._connector = connector
@@ -68,6 +95,8 @@ class Pump:
         self._report = report
         self._trouble = trouble
         self._rate = rate
+        self._clock = clock
+        self._troubles = _Troubles(clock)
 
     def run(self, cursor: Cursor | None, *, once: bool = False) -> Tally:
         """Reads from ``cursor`` until the source ends, ``stop`` is set or, with ``once``, all that
@@ -76,9 +105,8 @@ class Pump:
         Raises what the connector raises, but for RetryableError, which it waits out.
         """
         tally = Tally()
-        began = time.monotonic()
+        began = self._clock()
         wait = _FIRST_WAIT
-        said = ""
         while not self._stop.is_set():
             try:
                 read = self._connector.read(cursor)
@@ -89,14 +117,14 @@ class Pump:
                 else:
                     # Only these grow: a connector that asks its other hosts next says how soon itself.
                     pause, wait = wait, min(wait * 2, _LONGEST_WAIT)
-                if str(error) != said:
-                    said = str(error)
-                    log.warning("%s%s; next try in %.0f s", self._name, said, pause)
-                self._trouble(str(error), pause)
+                reason = str(error)
+                if self._troubles.is_new(reason):
+                    log.warning("%s%s; next try in %.0f s", self._name, reason, pause)
+                self._trouble(reason, pause)
                 self._stop.wait(pause)
                 continue
             wait = _FIRST_WAIT
-            said = ""
+            self._troubles.has_read()
             if not self._deliver(read):
                 break
             cursor = read.cursor
@@ -130,7 +158,7 @@ class Pump:
         """Seconds to rest so as not to exceed the rate."""
         if not self._rate:
             return 0.0
-        return tally.posts / self._rate - (time.monotonic() - began)
+        return tally.posts / self._rate - (self._clock() - began)
 
 
 def _wait(future: Future[None], stop: threading.Event) -> bool:

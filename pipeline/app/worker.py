@@ -157,8 +157,16 @@ class Worker:
             await asyncio.Event().wait()  # never ask for the next batch
         task = asyncio.get_running_loop().create_task(self._see_through(batch, done, began))
         self._in_hand.add(task)
+        self._tell_in_hand()
+        task.add_done_callback(self._lay_down)
+
+    def _lay_down(self, task: asyncio.Task[None]) -> None:
+        # Counted only once it is out: batches that were written as one are all seen through in one step.
+        self._in_hand.discard(task)
+        self._tell_in_hand()
+
+    def _tell_in_hand(self) -> None:
         self._meters.set(IN_HAND, len(self._in_hand), self._role.name)
-        task.add_done_callback(self._in_hand.discard)
 
     async def _see_through(
         self, batch: RecordBatch, done: asyncio.Future[tuple[int, int]], began: float
@@ -183,7 +191,6 @@ class Worker:
         self._meters.observe(BATCH_SECONDS, time.monotonic() - began, name)
         self._meters.count(RECORDS_OUT, applied, name, "applied")
         self._meters.count(RECORDS_OUT, rejected, name, "rejected")
-        self._meters.set(IN_HAND, len(self._in_hand) - 1, name)
 
     def _end(self, error: BaseException) -> None:
         """Remembers the first failure; later ones follow from it."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 from msgspec import Struct
 
+from pipeline.app.health import asked, present
 from pipeline.app.offsets import spans
 from pipeline.app.topics import admin_client
 from pipeline.core.errors import RetryableError
@@ -99,7 +100,8 @@ def outage(  # noqa: PLR0913 - what an outage is made of
         try:
             for role in ROLES:
                 crew.start(role)
-            until(lambda: len(_roles(crew)) == len(ROLES), why="all roles run")
+            # What they take as they start would count for growth.
+            until(lambda: at_work(installation.home) == set(ROLES), 120, "all roles are at work")
             inflow.began = time.monotonic()
             inflow.start()
             look = _Look(installation, crew, inflow)
@@ -172,6 +174,12 @@ class _Look:
             return None, None, None
         finally:
             admin.close()
+
+
+def at_work(home: Path) -> set[str]:
+    """The roles that say that they wait for nothing."""
+    reports = [asked(note, "127.0.0.1") for note in present(home)]
+    return {one.role for one in reports if one is not None and not one.waits_for}
 
 
 def cursor(installation: Installation) -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from pathlib import Path
 
 import pytest
 
+from connectors.jsonl import JsonLines
 from pipeline.app.collect import Pump
 from pipeline.app.producer import Record
 from pipeline.app.topics import MAX_RECORD_BYTES, topics_of
@@ -30,6 +33,23 @@ class Rests(threading.Event):
     def wait(self, timeout: float | None = None) -> bool:
         self.pauses.append(timeout)
         if len(self.pauses) == 5:
+            self.set()
+        return self.is_set()
+
+
+class Script(threading.Event):
+    """Does the next thing at each rest, rests so long by its own clock, and is set when none is left."""
+
+    def __init__(self, *things: Callable[[], object]) -> None:
+        super().__init__()
+        self._things = list(things)
+        self.now = 0.0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.now += timeout or 0.0
+        if timeout and self._things:
+            self._things.pop(0)()
+        if not self._things:
             self.set()
         return self.is_set()
 
@@ -106,3 +126,67 @@ def test_a_post_that_no_topic_takes_is_set_aside_and_stops_nothing() -> None:
     rejection = decode_rejection(refused.value)
     assert (rejection.reason, rejection.cut, rejection.stage) == ("too_big", True, "collect")
     assert kept == [{"at": 1}]
+
+
+def test_a_file_that_is_gone_is_told_once_though_its_writer_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file, moved = tmp_path / "posts.jsonl", tmp_path / "yesterday.jsonl"
+    file.write_bytes(line(1))
+
+    def burst() -> None:
+        with moved.open("ab") as out:
+            out.write(line(2))
+
+    stop = Script(lambda: file.rename(moved), *[burst] * 5, lambda: file.write_bytes(line(3)), rest, rest)
+    posts = pumped(JsonLines(str(file), 10, follow=True, stage="collect"), stop)
+    assert posts == [b"x:1", *[b"x:2"] * 5, b"x:3"]
+    [told] = caplog.messages
+    assert told == (
+        f"feed: {file} is gone (No such file or directory): what comes under this name is read next; "
+        "next try in 1 s"
+    )
+
+
+def test_a_trouble_that_was_over_is_told_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file, moved = tmp_path / "posts.jsonl", tmp_path / "away.jsonl"
+    file.write_bytes(line(1))
+
+    def goes() -> None:
+        file.rename(moved)
+
+    def comes() -> None:
+        moved.rename(file)
+
+    def minutes() -> None:
+        stop.now += 120
+
+    stop = Script(goes, comes, goes, minutes, comes, minutes, goes, comes, rest)
+    pumped(JsonLines(str(file), 10, follow=True, stage="collect"), stop)
+    assert len(caplog.messages) == 2, "once when it goes first, though it is back for a moment; then anew"
+
+
+def line(number: int) -> bytes:
+    return b'{"id": "x:%d", "text": "hello", "author": {"id": "x:joe"}}\n' % number
+
+
+def rest() -> None:
+    """Nothing happens."""
+
+
+def pumped(connector: JsonLines, stop: Script) -> list[bytes]:
+    """The ids that come while a connector named `feed` is read until the script is over."""
+    producer = Kept()
+    pump = Pump(
+        connector,
+        producer,  # type: ignore[arg-type]
+        TOPICS,
+        stop,
+        keep=lambda _: None,
+        report=lambda _: None,
+        name="feed",
+        clock=lambda: stop.now,
+    )
+    with contextlib.closing(connector):
+        pump.run(None)
+    return [record.key for record in producer.records]

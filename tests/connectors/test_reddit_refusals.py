@@ -31,12 +31,12 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 def test_the_limits_are_told_and_kept_to(world: World) -> None:
     world.say(5)
-    world.site.left, world.site.reset = 1.0, 1
+    world.site.left, world.site.reset = 1.0, 3
     connector = world.connect(submissions=False)
     read = connector.read(None)
     (limit,) = read.limits
     assert (limit.name, limit.left, limit.total) == ("requests", 1, 1000)
-    assert limit.resets == pytest.approx(1, abs=0.2)
+    assert limit.resets == pytest.approx(3, abs=0.2)
     world.site.left = 0.0
     time.sleep(0.06)
     cursor = connector.read(read.cursor).cursor
@@ -45,9 +45,9 @@ def test_the_limits_are_told_and_kept_to(world: World) -> None:
     time.sleep(0.06)
     with pytest.raises(RetryableError, match="limit is used up") as refused:
         connector.read(cursor)
-    assert time.monotonic() - began < 0.5, "a read does not sleep"
+    assert time.monotonic() - began < 1.5, "a read does not sleep"
     assert len(world.server.asked) == asked
-    assert refused.value.retry_after == pytest.approx(0.9, abs=0.2)
+    assert refused.value.retry_after == pytest.approx(2.5, abs=0.5)
     time.sleep(refused.value.retry_after or 0)
     world.site.left = 900.0
     assert connector.read(cursor).limits[0].left == 900

@@ -22,7 +22,7 @@ from testkit.waiting import until
 
 MIX = Mix(edits=250, deletions=200, repeats=250, invalid=10)
 POSTS = 2500
-RATE = "150"  # a second: slow enough for a death to fall into the middle
+RATE = "250"  # a second: slow enough for a death to fall into the middle
 
 Posts = Callable[[int], list[dict[str, Any]]]
 

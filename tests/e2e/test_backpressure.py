@@ -11,13 +11,14 @@ from pipeline.embedded.servers import Addresses
 from testkit.chaos.ground import Ground
 from testkit.chaos.outage import ROLES, outage
 
-SECONDS = 25.0
-RATE = 200
+SECONDS = 16.0
+RATE = 300
+WARM = 6
 
 
 def test_elasticsearch_away(servers: Addresses, server_home: Path, tmp_path: Path) -> None:
     ground = Ground(servers, server_home)
-    course = outage("elasticsearch", ground, tmp_path, seconds=SECONDS, rate=RATE, warm=8, every=2)
+    course = outage("elasticsearch", ground, tmp_path, seconds=SECONDS, rate=RATE, warm=WARM, every=2)
     first, end = course.during[1], course.during[-1]
     assert first.posts is not None
     assert end.posts is not None
@@ -36,7 +37,7 @@ def test_elasticsearch_away(servers: Addresses, server_home: Path, tmp_path: Pat
 
 def test_kafka_away(servers: Addresses, server_home: Path, tmp_path: Path) -> None:
     ground = Ground(servers, server_home)
-    course = outage("kafka", ground, tmp_path, seconds=SECONDS, rate=RATE, warm=8, every=2)
+    course = outage("kafka", ground, tmp_path, seconds=SECONDS, rate=RATE, warm=WARM, every=2)
     # What Kafka had confirmed before it died may still be noted.
     assert len({look.cursor for look in course.during[1:]}) == 1, "the cursor waits"
     assert course.during[1].cursor < course.during[-1].written

@@ -102,16 +102,17 @@ def test_kafka_away_at_the_start_and_in_the_middle(
         alone = installation.start("run", "--role", "enrich")
         daemon = installation.daemon("enrich", "index", "directory")
         for command, process in zip(commands, running, strict=True):
-            assert ended(process, 20) == (1, "", f"groundswell: {away}\n"), command
-        status, said, complaints = ended(page, 20)
+            assert ended(process, 40) == (1, "", f"groundswell: {away}\n"), command
+        status, said, complaints = ended(page, 40)
         assert (status, complaints) == (1, "")
         assert states(said)["server", "kafka"] == ("away", away)
         assert states(said)["server", "elasticsearch"][0] == "answers"
-        assert time.monotonic() - began < 15, "six at once on a busy machine; each alone takes six seconds"
+        # Each alone takes six seconds, but a busy machine has eight to start; a client's own patience is 30.
+        assert time.monotonic() - began < 30
 
         until(lambda: reason(installation, "enrich", "kafka") == away, why="enrich says why it waits")
         alone.send_signal(signal.SIGTERM)
-        status, _, complaints = ended(alone, 15)
+        status, _, complaints = ended(alone, 40)
         assert status == 0, complaints
         assert f"{away}; trying again until it can" in complaints
         assert "Traceback" not in complaints
@@ -168,7 +169,7 @@ def test_elasticsearch_away_at_the_start(
         until(lambda: reason(installation, "index", "elasticsearch") == away, why="index says why it waits")
 
         def page() -> dict[tuple[str, str], tuple[str, str]]:
-            status, said, complaints = ended(installation.start("status", "--format", "json"), 20)
+            status, said, complaints = ended(installation.start("status", "--format", "json"), 40)
             assert (status, complaints) == (1, "")
             return states(said)
 
@@ -215,7 +216,7 @@ def test_an_index_that_takes_no_writes(installation: Installation, posts: Posts,
             lambda said=sentence: reason(installation, "index", "elasticsearch").startswith(said),  # type: ignore[misc]
             why=f"index says that {block} keeps it from its work",
         )
-        status, page, _ = ended(installation.start("status", "--format", "json"), 20)
+        status, page, _ = ended(installation.start("status", "--format", "json"), 40)
         assert status == 1
         assert states(page)["role", "index"][0] == "waits"
         assert states(page)["role", "index"][1].startswith(sentence)

@@ -180,7 +180,7 @@ def test_each_case_once_whatever_happens(
     daemon = disturb(installation, daemon)
     _, said = replay.communicate(timeout=120)
     assert replay.returncode == 0, said.decode()
-    installation.settle(daemon, limit=90)
+    installation.settle(daemon)
     judge(installation, wanted, taken)
 
     before = stored(installation)

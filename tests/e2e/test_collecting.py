@@ -63,6 +63,11 @@ def waits_for(installation: Installation) -> dict[str, str] | None:
     return None
 
 
+def at(cursor: Path) -> int:
+    """The line up to which Kafka has all."""
+    return int(json.loads(cursor.read_bytes())["line"])
+
+
 def sent(process: subprocess.CompletedProcess[bytes]) -> tuple[int, float]:
     """How many posts a replay says that it sent, and in how many seconds."""
     found = re.search(r"^sent (\d+) posts in ([\d.]+) s ", process.stderr.decode(), re.M)
@@ -73,34 +78,34 @@ def sent(process: subprocess.CompletedProcess[bytes]) -> tuple[int, float]:
 def test_a_growing_file_through_a_kill_and_a_swap(installation: Installation, tmp_path: Path) -> None:
     file = tmp_path / "posts.jsonl"
     file.write_bytes(lines(0, 500))
-    configure(
-        installation,
-        tmp_path,
-        f'[connectors.feed]\nkind = "jsonl"\npath = "{file}"\nfollow = true\nbatch = 100\n',
-    )
+    settings = f'[connectors.feed]\nkind = "jsonl"\npath = "{file}"\nfollow = true\nbatch = '
+    # So slowly that the kill falls into the midst.
+    configure(installation, tmp_path, settings + "10\n")
     topics = ensure_topics(installation.kafka, installation.settings.kafka)
     assert topics.posts.name == f"{installation.prefix}.posts"
     cursor = installation.home / "cursors" / "feed.json"
     collect = installation.start("run", "--role", "collect")
     # Killed between the first and the last line of a stretch, whichever it then is.
     append(file, lines(500, 10_000))
-    until(lambda: cursor.exists() and json.loads(cursor.read_bytes())["line"] > 500, why="it reads on")
+    until(lambda: cursor.exists() and at(cursor) > 500, why="it reads on")
     collect.kill()
     collect.wait()
-    line = json.loads(cursor.read_bytes())["line"]
+    line = at(cursor)
     assert line < 10_000, "the kill must fall into the middle"
     before = taken(installation)
     assert ids(0, line) <= set(before), "the cursor stands behind nothing that Kafka has not confirmed"
 
+    configure(installation, tmp_path, settings + "1000\n")
     collect = installation.start("run", "--role", "collect")
     half, other = lines(10_000, 10_001)[:30], lines(10_000, 10_001)[30:]
     append(file, half)
-    until(lambda: len(set(taken(installation))) == 10_000, why="all lines that are whole are taken")
-    assert json.loads(cursor.read_bytes())["line"] == 10_000, "half a line is not taken"
+    until(lambda: at(cursor) >= 10_000, why="all lines that are whole are taken")
+    time.sleep(1.5)  # longer than it rests at the end of a file
+    assert at(cursor) == len(set(taken(installation))) == 10_000, "half a line is not taken"
     append(file, other)
-    until(lambda: json.loads(cursor.read_bytes())["line"] == 10_001, why="the whole line is")
+    until(lambda: at(cursor) == 10_001, why="the whole line is")
     again = len(taken(installation)) - 10_001
-    assert again <= 100, "no more than the batch in hand at the kill is sent twice"
+    assert again <= 10, "no more than the batch in hand at the kill is sent twice"
 
     file.rename(tmp_path / "yesterday.jsonl")
     gone = f"{file} is gone (No such file or directory): what comes under this name is read next"
@@ -233,7 +238,8 @@ def test_replay_keeps_the_rate_and_reads_what_is_piped_in(installation: Installa
         assert done.returncode == 0
         number, seconds = sent(done)
         assert number == count
-        assert number / seconds == pytest.approx(rate, rel=0.2)
+        # A busy machine may hold up its last post.
+        assert 0.5 * rate < number / seconds < 1.1 * rate
     assert len(taken(installation)) == 2800
     packed = installation.command("replay", "-", stdin=gzip.compress(lines(2500, 2600)))
     assert sent(packed)[0] == 100
@@ -246,7 +252,8 @@ def test_an_interrupted_replay_goes_on(
 ) -> None:
     file = tmp_path / "posts.jsonl"
     file.write_bytes(lines(0, 3000))
-    call: Sequence[str] = ("replay", "--rate", "1000", str(file))
+    # Ten seconds long, so that the signal falls into its midst.
+    call: Sequence[str] = ("replay", "--rate", "300", str(file))
     replay = installation.start(*call)
     until(lambda: any((installation.home / "cursors").glob("replay-*.json")), why="it sends")
     time.sleep(0.5)
@@ -268,5 +275,5 @@ def test_an_interrupted_replay_goes_on(
     assert sent(resumed)[0] == 3000 - line
     everything = taken(installation)
     assert set(everything) == ids(0, 3000)
-    assert len(everything) - 3000 <= 200, "no more than the batch in hand is sent twice"
+    assert len(everything) - 3000 <= 60, "no more than the batch in hand is sent twice"
     assert not cursor.exists(), "a replay that is done begins anew"

@@ -90,7 +90,7 @@ def test_a_death_changes_nothing(
     file = tmp_path / "posts.jsonl"
     file.write_bytes(lines_of(lines))
     daemon = installation.daemon("enrich", "index", "directory")
-    until(lambda: installation.role_pid("index") is not None, why="the daemon is up")
+    daemon.wait_until_ready(installation.home, "127.0.0.1", 120)
     replay = installation.start("replay", "--rate", RATE, str(file))
     until(lambda: passed(installation) > 600, why="the stream flows")
     assert replay.poll() is None, "the death must fall into the middle of the stream"
@@ -103,7 +103,7 @@ def test_a_death_changes_nothing(
         daemon = VICTIMS[victim](installation, daemon, server_home)
         _, said = replay.communicate(timeout=120)
         assert replay.returncode == 0, said.decode()
-    installation.settle(daemon, limit=90)
+    installation.settle(daemon)
 
     ledger, findings = installation.audit()
     assert findings == []

@@ -111,7 +111,7 @@ def test_killed_in_the_middle_it_goes_on_while_edits_and_deletions_stream_in(
     assert daemon.stop() == 0
     books.know("Acme", "Bolt")
     daemon = shop.daemon(*ROLES)
-    running = shop.start("reenrich", "--rate", "400")
+    running = shop.start("reenrich", "--rate", "150")
     until(lambda: _again(shop) > 100, why="it is under way")
     say(shop, [{"id": f"x:{n}", "deleted": True} for n in range(0, 1000, 40)])
     say(shop, [post(n, "an edit", edited_at="2026-11-21T00:00:00Z") for n in range(1, 1000, 40)])
@@ -120,12 +120,12 @@ def test_killed_in_the_middle_it_goes_on_while_edits_and_deletions_stream_in(
     once = _again(shop)
     victim = shop.role_pid("enrich")
     assert victim is not None
-    second = shop.start("reenrich", "--rate", "800")
+    second = shop.start("reenrich", "--rate", "300")
     until(lambda: _again(shop) > once + 100, why="it goes on")
     os.kill(victim, signal.SIGKILL)
     _, told = second.communicate(timeout=240)
     assert second.returncode == 0, told.decode()
-    shop.settle(daemon, limit=60)
+    shop.settle(daemon)
     found = events(shop)
     assert {n for n in range(1000) if found[f"x:{n}"].post.deleted} == set(range(0, 1000, 40))
     assert {n for n in range(1000) if found[f"x:{n}"].post.text == "an edit"} == set(range(1, 1000, 40))

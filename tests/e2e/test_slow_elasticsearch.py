@@ -46,7 +46,7 @@ def test_slow_answers_end_no_role(servers: Addresses, prefix: str, posts: Posts,
         installation = Installation(tmp_path / "home", prefix, servers.kafka, address, **limits)
         roles = ("enrich", "index", "directory")
         daemon = installation.daemon(*roles)
-        daemon.wait_until_ready(installation.home, "127.0.0.1", 60)
+        daemon.wait_until_ready(installation.home, "127.0.0.1", 120)
         before = [installation.role_pid(role) for role in roles]
         slow.set()
         try:

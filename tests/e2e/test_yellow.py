@@ -18,7 +18,7 @@ def test_yellow_hinders_nothing(install: Callable[..., Installation], posts: Pos
     file = tmp_path / "posts.jsonl"
     file.write_bytes(lines_of(json.dumps(post).encode() for post in posts(400)))
     daemon = installation.daemon("enrich", "index", "directory")
-    daemon.wait_until_ready(installation.home, "127.0.0.1", 60)
+    daemon.wait_until_ready(installation.home, "127.0.0.1", 120)
     assert installation.command("replay", str(file)).returncode == 0
     installation.settle(daemon)
     health = installation.client.cluster.health(index=f"{installation.prefix}-posts-*")
