@@ -4,7 +4,8 @@ What a token becomes when it is typed out, stripped and looked up hangs on the t
 with a valence is worth hangs on it, three words before and two behind. So each token is judged once and
 stands for one character, its *role*: all words that change nothing have the same. A batch is one string of
 roles, in which words with a valence are found, and neighbourhoods compared, without a line of Python.
-Texts with a token that becomes none or several words are left to `_vader`.
+Tokens that become none or several words, most of them pictures, are put in their place word by word. The few
+texts whose marks change are left to `_vader`, and so are those with a token too long to remember.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ _NEIGHBOURHOODS = 50_000
 # Tokens that typing out leaves as they are.
 _ALTERED = re.compile(r"[^\x21-\x7e]|[&@`]|://")
 _PUNCTUATION = string.punctuation
-# Roles: of words that do nothing, and of "but"; then one for each thing that words do to others near them,
-# and one for each valence that words have, each once in capitals and once without.
-_NOTHING, _BUT = ".", "b"
+# Roles: of words that do nothing, of "but", and of what is no word or several; then one for each thing that
+# words do to others near them, and one for each valence of words, each once in capitals and once without.
+_NOTHING, _BUT, _SPELT = ".", "b", "s"
 _CHANGING, _SCORED = 0x3001, 0x4E00
 _ANY_SCORED = chr(_SCORED)
 _PLACES = re.compile(f"[{START}{UNREAD}{_BUT}\u4e00-\ud7ff]")
@@ -59,6 +60,8 @@ class BatchVader(Acquaintance):
         self._roles: dict[str, str] = {EDGE: EDGE, START: START, UNREAD: UNREAD}
         self._words: dict[str, str] = {EDGE: EDGE, START: EDGE}
         self._role_of: dict[object, str] = {}
+        # What tokens are spelt out as: words, and their roles.
+        self._spelt: dict[str, tuple[list[str], str]] = {}
         # A word of each role. One with a valence and no more stands for all such words.
         self._shown = {
             **{_NOTHING: "", UNREAD: "", EDGE: EDGE, START: EDGE},
@@ -77,8 +80,11 @@ class BatchVader(Acquaintance):
             if altered(token):
                 typed = self._vader.spelt(self._typed(token))
                 parts = typed.split()
-                if len(parts) != 1 or _marks(typed) != _marks(token):
+                if _marks(typed) != _marks(token):
                     roles[token] = UNREAD
+                    continue
+                if len(parts) != 1:
+                    self._spell(token, parts)
                     continue
                 (part,) = parts
             else:
@@ -93,6 +99,15 @@ class BatchVader(Acquaintance):
                 role = self._role_of.get(shown) or self._new_role(shown, word)
                 if role != _NOTHING:
                     roles[token] = role
+
+    def _spell(self, token: str, words: list[str]) -> None:
+        """Takes the words for the token."""
+        if any(map(_ALTERED.search, words)):
+            self._roles[token] = UNREAD
+            return
+        self.learn(set(words))
+        self._roles[token] = _SPELT
+        self._spelt[token] = words, "".join([self._roles.get(word, _NOTHING) for word in words])
 
     def _new_role(self, shown: str, word: str) -> str:
         """The role of a word that was not met before."""
@@ -124,8 +139,7 @@ class BatchVader(Acquaintance):
     def scores(self, reading: Reading, texts: Sequence[str]) -> list[Score | None]:
         """The scores of the texts, which are those of the reading; None for those left to `_vader`."""
         self.meet(reading)
-        tokens = reading.tokens
-        roles = "".join(map(self._roles.get, tokens, repeat(_NOTHING)))
+        tokens, roles = self._spelt_out(reading.tokens)
         if len(self._valences) > _NEIGHBOURHOODS:
             self._valences = {}
         known, judged = self._valences.get, self._judged
@@ -159,6 +173,23 @@ class BatchVader(Acquaintance):
                     places.append(i)
                     valences.append(alone if mixed is False else among_others)
         return found
+
+    def _spelt_out(self, tokens: list[str]) -> tuple[list[str], str]:
+        """The tokens, with words for those that are spelt out, and the roles of them all."""
+        roles = "".join(map(self._roles.get, tokens, repeat(_NOTHING)))
+        place, behind = roles.find(_SPELT), 0
+        if place < 0:
+            return tokens, roles
+        every: list[str] = []
+        theirs: list[str] = []
+        while place >= 0:
+            words, some = self._spelt[tokens[place]]
+            every += tokens[behind:place]
+            every += words
+            theirs += roles[behind:place], some
+            behind = place + 1
+            place = roles.find(_SPELT, behind)
+        return every + tokens[behind:], "".join(theirs) + roles[behind:]
 
     def _judged(self, roles: str, i: int, tokens: Sequence[str]) -> _Valence:
         """The valence of the word at ``i``, remembered."""
