@@ -6,11 +6,10 @@ counts bytes of letters in it. A batch is one string of these, in which a text's
 
 from __future__ import annotations
 
-from itertools import compress
+import re
 
-from enrichers._nameless import without_names
 from pipeline.core.event import Language
-from pipeline.core.reading import EDGE, LONGEST, START, UNREAD, Acquaintance, Reading
+from pipeline.core.reading import LONGEST, START, Reading, Signs
 from pipeline.core.stop_words import ENGLISH_STOP_WORDS, OTHER_STOP_WORDS
 
 # More function words of English, and such as are frequent in posts.
@@ -44,7 +43,7 @@ _IN_ENGLISH = {"door", "hat", "im", "man", "men", "met", "non", "plus", "sea", "
 # The signs of tokens: a character for each letter, and one for what parts words. They say whether they belong
 # to a word of English, or to one that tells nothing; or that there is a reason to ask CLD2.
 _TELLING, _UNTOLD, _ASK = "e", ".", "x"
-_PLAIN = ["", *[_UNTOLD * (letters + 1) for letters in range(1, 4 * LONGEST + 1)]]
+_PLAIN = ["", *[_UNTOLD * (letters + 1) for letters in range(1, LONGEST + 1)]]
 _TOLD_BY = {
     **{
         word.replace("'", " "): _TELLING * (len(word) + 1)
@@ -53,14 +52,17 @@ _TOLD_BY = {
     **dict.fromkeys((OTHER_STOP_WORDS - ENGLISH_STOP_WORDS - _IN_ENGLISH).union(_OTHERS.split()), _ASK),
 }
 
-# Letters become small and all else a space, but for what CLD2 takes for the start of a mark-up.
+_LINK = re.compile(r"https?://\S+")
+_TAG = re.compile(rb"[@#]\w+")
+_ENTITIES = (b"&amp;", b"&lt;", b"&gt;")
+# What CLD2 may read otherwise than as letters of ASCII: mark-up, and other letters. Pictures are taken out.
+_OTHERWISE = re.compile(
+    "<|&(?!(?:amp|lt|gt);)|[^\x00-\x7f\u2019…“”‘–—•£\u200d\ufe0f\u2190-\u2bff\U0001f000-\U0001faff]"
+)
+# Letters of ASCII become small, all else but the ends of lines a space.
 _SMALL = bytes(
-    ord(chr(i).lower()) if chr(i).isalpha() else 0x80 if chr(i) in "<&" else i if chr(i) == "\n" else 0x20
-    for i in range(128)
-) + bytes(range(128, 256))
-_ENTITIES = ("&amp;", "&lt;", "&gt;")
-_SIGNS = ("…", "“", "”", "‘", "’", "–", "—", "•", "£")
-"""Those frequent in posts. Tokens with others that are not in ASCII are a reason to ask."""
+    ord(chr(i).lower()) if i < 128 and chr(i).isalpha() else i if chr(i) == "\n" else 32 for i in range(256)
+)
 
 _ENOUGH = 30
 """Letters. Of shorter texts CLD2, too, is often unsure."""
@@ -71,49 +73,31 @@ _BY_LETTERS = [Language("en", 100 * letters // (letters + 1) / 100) for letters 
 """The share that CLD2 tells of a text of one language: it counts one byte more than there are letters."""
 
 
-class English(Acquaintance):
+class English(Signs):
     """Judges texts."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.forget()
+    MARKS = ("", START, _ASK)
 
-    def forget(self) -> None:
-        """Drops all judgements."""
-        # Few strings stand for all tokens.
-        self._signs: dict[str, str] = {EDGE: "", START: START, UNREAD: _ASK}
-
-    def learn(self, fresh: set[str]) -> None:
-        """Counts letters: all tokens at once, as lines of one text."""
-        plain = [token for token in fresh if token.isascii()]
-        self._keep(plain, without_names("\n".join(plain)))
-        others = list(fresh.difference(plain))
-        text = without_names("\n".join(others))
-        for sign in _SIGNS:
-            text = text.replace(sign, " ")
-        self._keep(others, text)
-
-    def _keep(self, tokens: list[str], text: str) -> None:
+    def signs(self, tokens: list[str]) -> list[str]:
+        """Counts letters: those of all tokens in one text, a line each."""
+        text = _LINK.sub(" ", "\n".join(tokens)).replace("’", "'").encode("utf-8", "surrogatepass")
         for entity in _ENTITIES:
-            text = text.replace(entity, " ")
-        words = b"\n%b\n" % text.encode("utf-8", "surrogatepass").translate(_SMALL)
-        while b"  " in words:
-            words = words.replace(b"  ", b" ")
-        lines = words.replace(b" \n", b"\n").replace(b"\n ", b"\n").decode("latin-1").split("\n")[1:-1]
-        self._signs.update(zip(tokens, map(_PLAIN.__getitem__, map(len, lines)), strict=bool(tokens)))
-        for token, word in compress(
-            zip(tokens, lines, strict=bool(tokens)), map(_TOLD_BY.__contains__, lines)
-        ):
-            self._signs[token] = _TOLD_BY[word]
-        if not words.isascii():
-            self._signs.update(
-                [(t, _ASK) for t, line in zip(tokens, lines, strict=True) if not line.isascii()]
-            )
+            text = text.replace(entity, b" ")
+        lines = _TAG.sub(b" ", text).translate(_SMALL).decode().split("\n")
+        signs = []
+        for token, line in zip(tokens, lines):  # noqa: B905 - of no token is one line, too
+            word = line.strip()
+            if ("<" in token or "&" in token or not token.isascii()) and _OTHERWISE.search(token):
+                signs.append(_ASK)
+                continue
+            if "  " in word:
+                word = " ".join(word.split())
+            signs.append(_TOLD_BY.get(word) or _PLAIN[len(word)])
+        return signs
 
     def judged(self, reading: Reading) -> list[Language | None]:
         """English, with CLD2's own confidence, for each text that is so beyond doubt; None for others."""
-        self.meet(reading)
-        signs = "".join(map(self._signs.__getitem__, reading.tokens))
+        signs = self.joined(reading)
         return [
             _BY_LETTERS[min(len(text), _MANY - 1)]
             if len(text) >= _ENOUGH

@@ -88,7 +88,8 @@ class LanguageEnricher:
             every = self._english.judged(reading_of(columns))
             sure = [every[i] for i in open_ones]
         else:
-            sure = self._english.judged(Reading([posts[i].text for i in open_ones]))
+            known = reading_of(columns).vocabulary
+            sure = self._english.judged(Reading([posts[i].text for i in open_ones], known))
         for i, language in zip(open_ones, sure, strict=True):
             found[i] = language or by_cld2(posts[i].text)
         return found
