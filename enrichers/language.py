@@ -88,8 +88,8 @@ class LanguageEnricher:
             every = self._english.judged(reading_of(columns))
             sure = [every[i] for i in open_ones]
         else:
-            known = reading_of(columns).vocabulary
-            sure = self._english.judged(Reading([posts[i].text for i in open_ones], known))
+            # By themselves, for then the words of all the others need not be judged.
+            sure = self._english.judged(Reading([posts[i].text for i in open_ones]))
         for i, language in zip(open_ones, sure, strict=True):
             found[i] = language or by_cld2(posts[i].text)
         return found
