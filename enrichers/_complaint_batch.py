@@ -6,13 +6,12 @@ of its words. One pass over the signs of the whole batch finds all cues.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import accumulate, repeat
+from itertools import accumulate
 from sys import intern
 
 from enrichers._complaint_rules import NO_OPINION, Opinion, opinion_of
-from enrichers._complaint_scan import BOUND, PARTING, UNTOLD, Match, Scanner, apart
-from pipeline.core.reading import EDGE, START, UNREAD, Acquaintance, Reading
+from enrichers._complaint_scan import BOUND, PARTING, Match, Scanner, apart
+from pipeline.core.reading import UNREAD, Reading, Signs
 
 _OPINIONS = 20_000
 """Rows of cues whose opinion is remembered, at most."""
@@ -20,8 +19,10 @@ _OPINIONS = 20_000
 _BETWEEN = f" {PARTING} "
 
 
-class BatchScanner(Acquaintance):
+class BatchScanner(Signs):
     """Searches batches for the cues of one scanner."""
+
+    MARKS = ("", BOUND, UNREAD)
 
     def __init__(self, scanner: Scanner) -> None:
         super().__init__()
@@ -30,37 +31,27 @@ class BatchScanner(Acquaintance):
         self._kinds = [f"{cue.family} {cue.category}" for cue in scanner.cues]
         # By the kinds of the cues; by the cues themselves where one family has several.
         self._opinions: dict[tuple[str, ...] | tuple[int, ...], Opinion] = {}
-        self.forget()
 
-    def forget(self) -> None:
-        """Drops all judgements."""
-        # Few strings stand for all tokens, so that remembering them costs little.
-        self._signs: dict[str, str] = {EDGE: "", START: BOUND, UNREAD: UNREAD}
-
-    def learn(self, fresh: set[str]) -> None:
-        """Cuts tokens into words, those together in which nothing hangs on what follows."""
+    def signs(self, tokens: list[str]) -> list[str]:
+        """The signs of each token's words. They are cut together where nothing hangs on what follows."""
         scanner = self._scanner
         together = [
             token
-            for token in fresh
-            if token.isascii() and token.isprintable() and "&" not in token and "://" not in token
+            if token.isascii() and "&" not in token and "://" not in token and token.isprintable()
+            else ""
+            for token in tokens
         ]
         words = scanner.plain(_BETWEEN.join(together)).split()
-        self._keep(together, scanner.signs_of(words).split(PARTING))
-        apart = fresh.difference(together)
-        self._keep(apart, [scanner.signs_of(scanner.read(token).words) for token in apart])
-
-    def _keep(self, tokens: Iterable[str], signs: Iterable[str]) -> None:
-        # Most new tokens are one word that tells nothing. There is one sign too many where none is new.
-        self._signs.update(
-            [(token, intern(some)) for token, some in zip(tokens, signs) if some != UNTOLD]  # noqa: B905
-        )
+        signs = list(map(intern, scanner.signs_of(words).split(PARTING)))[: len(tokens)]
+        for i, token in enumerate(together):
+            if not token:
+                signs[i] = intern(scanner.signs_of(scanner.read(tokens[i]).words))
+        return signs
 
     def opinions(self, reading: Reading) -> list[Opinion | None]:
         """What the cues of each text of the reading say, if line breaks are no more than spaces: they end a
         clause. None for texts left to the scanner itself."""
-        self.meet(reading)
-        signs = "".join(map(self._signs.get, reading.tokens, repeat(UNTOLD)))
+        signs = self.joined(reading)
         # No match reaches from one text into the next, so those of all texts are sorted as one.
         found = apart(self._scanner.matches(signs))
         texts = signs.split(BOUND)[1:-1]

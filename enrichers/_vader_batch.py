@@ -4,7 +4,8 @@ What a token becomes when it is typed out, stripped and looked up hangs on the t
 with a valence is worth hangs on it, three words before and two behind. So each token is judged once and
 stands for one character, its *role*: all words that change nothing have the same. A batch is one string of
 roles, in which words with a valence are found, and neighbourhoods compared, without a line of Python.
-Texts with a token that becomes none or several words are left to `_vader`.
+Tokens that become none or several words, most of them pictures, are put in their place word by word. The few
+texts whose marks change are left to `_vader`, and so are those with a token too long to remember.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ from itertools import count, repeat
 from typing import NamedTuple
 
 from enrichers._vader import NO_VALENCE, NO_WORDS, Score, Vader, Window, contrast, emphasis_of, summed
-from pipeline.core.reading import EDGE, START, UNREAD, Acquaintance, Reading
+from pipeline.core.reading import EDGE, START, UNREAD, Reading, Signs
 
 _NEIGHBOURHOODS = 50_000
 """Remembered at most."""
 
 # Tokens that typing out leaves as they are.
-_ALTERED = re.compile(r"[^\x21-\x7e]|[&@`]|://")
+_ALTERED = re.compile(r"[^\x21-%'-?A-_a-~]|://")
 _PUNCTUATION = string.punctuation
-# Roles: of words that do nothing, and of "but"; then one for each thing that words do to others near them,
-# and one for each valence that words have, each once in capitals and once without.
-_NOTHING, _BUT = ".", "b"
+# Roles: of words that do nothing, of "but", and of what is no word or several; then one for each thing that
+# words do to others near them, and one for each valence of words, each once in capitals and once without.
+_NOTHING, _BUT, _SPELT = ".", "b", "s"
 _CHANGING, _SCORED = 0x3001, 0x4E00
 _ANY_SCORED = chr(_SCORED)
 _PLACES = re.compile(f"[{START}{UNREAD}{_BUT}\u4e00-\ud7ff]")
@@ -43,22 +44,25 @@ class _Valence(NamedTuple):
     alone: float | None
 
 
-class BatchVader(Acquaintance):
+class BatchVader(Signs):
     """The scorer of batches. ``typed`` is what happens to a text beforehand, token by token."""
 
+    MARKS = (EDGE, START, UNREAD)
+
     def __init__(self, vader: Vader, typed: Callable[[str], str]) -> None:
-        super().__init__()
         self._vader = vader
         self._typed = typed
         self._counting = vader.words_that_count
         self._wide_words = vader.wide
-        self.forget()
+        super().__init__()
 
     def forget(self) -> None:
         """Drops all judgements."""
-        self._roles: dict[str, str] = {EDGE: EDGE, START: START, UNREAD: UNREAD}
+        super().forget()
         self._words: dict[str, str] = {EDGE: EDGE, START: EDGE}
         self._role_of: dict[object, str] = {}
+        # What tokens are spelt out as: words, and their roles.
+        self._spelt: dict[str, tuple[list[str], str]] = {}
         # A word of each role. One with a valence and no more stands for all such words.
         self._shown = {
             **{_NOTHING: "", UNREAD: "", EDGE: EDGE, START: EDGE},
@@ -70,29 +74,43 @@ class BatchVader(Acquaintance):
         self._changing, self._scored = map(chr, count(_CHANGING)), map(chr, count(_SCORED + 1))
         self._valences: dict[Neighbourhood, _Valence] = {}
 
-    def learn(self, fresh: set[str]) -> None:
-        """Judges tokens: what word each is, if it counts for anything."""
-        altered, counting, roles = _ALTERED.search, self._counting, self._roles
-        for token in fresh:
-            if altered(token):
-                typed = self._vader.spelt(self._typed(token))
-                parts = typed.split()
-                if len(parts) != 1 or _marks(typed) != _marks(token):
-                    roles[token] = UNREAD
-                    continue
-                (part,) = parts
+    def signs(self, tokens: list[str]) -> list[str]:
+        """The role of each token."""
+        words = map(str.lower, map(str.strip, tokens, repeat(_PUNCTUATION)))
+        counting, roles = self._counting, []
+        for token, word in zip(tokens, words, strict=True):
+            if _ALTERED.search(token):
+                roles.append(self._retyped(token))
+            elif word in counting or "n't" in word or len(word) <= 2:
+                roles.append(self._role(token, token))
             else:
-                part = token
-            bare = part.strip(_PUNCTUATION)
-            if len(bare) <= 2:
-                bare = part
-            word = bare.lower()
-            if word in counting or "n't" in word:
-                # `isupper` also tells emoticons such as ":D", as `_vader` has it.
-                self._words[token] = shown = bare if bare.isupper() else word
-                role = self._role_of.get(shown) or self._new_role(shown, word)
-                if role != _NOTHING:
-                    roles[token] = role
+                roles.append(_NOTHING)
+        return roles
+
+    def _retyped(self, token: str) -> str:
+        """The role of a token that is typed out."""
+        typed = self._vader.spelt(self._typed(token))
+        words = typed.split()
+        if _marks(typed) != _marks(token):
+            return UNREAD
+        if len(words) == 1:
+            return self._role(token, words[0])
+        if any(map(_ALTERED.search, words)):
+            return UNREAD
+        self._spelt[token] = words, "".join(self.signs(words))
+        return _SPELT
+
+    def _role(self, token: str, part: str) -> str:
+        """The role of a token that is typed out as that part."""
+        bare = part.strip(_PUNCTUATION)
+        if len(bare) <= 2:
+            bare = part
+        word = bare.lower()
+        if word not in self._counting and "n't" not in word:
+            return _NOTHING
+        # `isupper` also tells emoticons such as ":D", as `_vader` has it.
+        self._words[token] = shown = bare if bare.isupper() else word
+        return self._role_of.get(shown) or self._new_role(shown, word)
 
     def _new_role(self, shown: str, word: str) -> str:
         """The role of a word that was not met before."""
@@ -123,9 +141,7 @@ class BatchVader(Acquaintance):
 
     def scores(self, reading: Reading, texts: Sequence[str]) -> list[Score | None]:
         """The scores of the texts, which are those of the reading; None for those left to `_vader`."""
-        self.meet(reading)
-        tokens = reading.tokens
-        roles = "".join(map(self._roles.get, tokens, repeat(_NOTHING)))
+        tokens, roles = self._spelt_out(reading)
         if len(self._valences) > _NEIGHBOURHOODS:
             self._valences = {}
         known, judged = self._valences.get, self._judged
@@ -159,6 +175,23 @@ class BatchVader(Acquaintance):
                     places.append(i)
                     valences.append(alone if mixed is False else among_others)
         return found
+
+    def _spelt_out(self, reading: Reading) -> tuple[list[str], str]:
+        """The tokens, with words for those that are spelt out, and the roles of them all."""
+        tokens, roles = reading.tokens, self.joined(reading)
+        place, behind = roles.find(_SPELT), 0
+        if place < 0:
+            return tokens, roles
+        every: list[str] = []
+        theirs: list[str] = []
+        while place >= 0:
+            words, some = self._spelt[tokens[place]]
+            every += tokens[behind:place]
+            every += words
+            theirs += roles[behind:place], some
+            behind = place + 1
+            place = roles.find(_SPELT, behind)
+        return every + tokens[behind:], "".join(theirs) + roles[behind:]
 
     def _judged(self, roles: str, i: int, tokens: Sequence[str]) -> _Valence:
         """The valence of the word at ``i``, remembered."""

@@ -21,7 +21,7 @@ from enrichers._vader_batch import BatchVader
 from enrichers._vader_trace import Trace, trace
 from pipeline.core.event import Language, Sentiment
 from pipeline.core.post import Post
-from pipeline.core.reading import Reading, Vocabulary, reading_of
+from pipeline.core.reading import reading_of
 
 REVISION = 1
 """Goes up with every change here, in ``_typed`` or in ``_vader`` that may change a result."""
@@ -67,20 +67,14 @@ class SentimentEnricher:
         self._vader = Vader()
         self._typist = Typist(self._vader.emojis) if settings.normalise else None
         self._batches = BatchVader(self._vader, self._typed)
-        self._typed_batches = BatchVader(self._vader, str)
-        self._typed_words = Vocabulary()
 
     def enrich(self, columns: Mapping[str, Sequence[Any]]) -> list[Sentiment | None]:
         """One Sentiment a post, None where its language is not scored."""
         texts = [post.text for post in columns["post"]]
         scores = self._batches.scores(reading_of(columns), texts)
-        left = [i for i, text in enumerate(texts) if scores[i] is None or _SPACE in text]
-        if left:
-            # Typed out, most of these are as plain as the others.
-            typed = [self._vader.spelt(self._typed(texts[i])) for i in left]
-            again = self._typed_batches.scores(Reading(typed, self._typed_words), typed)
-            for i, text, score in zip(left, typed, again, strict=True):
-                scores[i] = score or self._vader.score(text)
+        for i, text in enumerate(texts):
+            if scores[i] is None or _SPACE in text:
+                scores[i] = self._vader.score(self._typed(text))
         every, wanted = not self._languages, self._languages
         return [
             (_FLAT if score is NO_VALENCE else _labelled(score))

@@ -41,7 +41,8 @@ class _Batch(Struct):
     def keep(self, kept: Sequence[int]) -> None:
         """Leaves out all posts but those at these positions."""
         self.places = [self.places[i] for i in kept]
-        self.columns = Columns({name: [column[i] for i in kept] for name, column in self.columns.items()})
+        columns = {name: [column[i] for i in kept] for name, column in self.columns.items()}
+        self.columns = Columns(columns, self.columns.vocabulary)
 
 
 class _Stamp(Struct, frozen=True):
@@ -204,7 +205,10 @@ def _run(name: str, enricher: Enricher, batch: _Batch, outcomes: list[Any]) -> l
         _let_pass(error)
     values, kept = [], []
     for i, place in enumerate(batch.places):
-        alone = {column: content[i : i + 1] for column, content in batch.columns.items()}
+        alone = Columns(
+            {column: content[i : i + 1] for column, content in batch.columns.items()},
+            batch.columns.vocabulary,
+        )
         try:
             values += _values(name, enricher, alone, 1)
             kept.append(i)

@@ -4,14 +4,18 @@ A *token* is what stands between white space. Most tokens of a batch are old acq
 each distinct token once, keeps the few that matter to it, and finds these again in all texts by one pass
 without a line of Python: that is what makes the chain fast. It only holds for judgements that hang on the
 token alone; whatever spans several tokens is looked at where such a token was found.
+
+Each token has a number, looked up once for all steps: to find a word among a hundred thousand takes several
+times as long as to take the n-th of a list, for most of that is in none of the processor's caches.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from itertools import accumulate, compress, count
-from typing import Any
+from operator import itemgetter
+from typing import Any, ClassVar
 
 EDGE, START, UNREAD = "\n", "\r", "\v"
 """Stand among the tokens for what is none, being white space: before and behind a text, the last of these
@@ -24,6 +28,7 @@ REMEMBERED = 100_000
 """Tokens that are remembered, at most: some 10 MB, and a few for each step. Then all begin anew."""
 
 _MARKS = (EDGE, START, UNREAD)
+"""Their places are their numbers."""
 _BEFORE = (EDGE, EDGE, START)
 
 
@@ -44,35 +49,48 @@ def holding(tokens: Sequence[str], words: str, wanted: Iterable[str]) -> list[st
 
 
 class Vocabulary:
-    """All tokens that a chain has met. ``log`` has them by the readings that brought them, so that each step
-    learns each of them once, at its own time."""
+    """All tokens that a chain has met. ``log`` has them by their numbers, behind the marks: each step learns
+    each of them once, at its own time. Another log takes the place of one that is full."""
 
     def __init__(self) -> None:
-        self.log: list[set[str]] = []
-        self._met: set[str] = set(_MARKS)
+        self.log: list[str] = []
+        self._begin()
 
-    def new_among(self, distinct: set[str]) -> set[str]:
-        """The tokens that were not met before; all of them where there was no more room."""
-        if len(self._met) > REMEMBERED:
-            self.log, self._met = [], set(_MARKS)
-        return distinct - self._met
+    def _begin(self) -> None:
+        self.log = [*_MARKS]
+        self._numbers = _Numbers(self.log)
 
-    def add(self, fresh: set[str]) -> None:
-        """Takes up new tokens."""
-        if fresh:
-            self._met |= fresh
-            self.log.append(fresh)
+    def numbers(self, tokens: Iterable[str]) -> list[int]:
+        """The number of each token, of ``UNREAD`` for those that are too long."""
+        if len(self.log) > REMEMBERED:
+            self._begin()
+        return list(map(self._numbers.__getitem__, tokens))
+
+
+class _Numbers(dict[str, int]):
+    """The numbers of tokens; a new one for each that has none."""
+
+    def __init__(self, log: list[str]) -> None:
+        super().__init__(zip(log, count()))
+        self._log = log
+
+    def __missing__(self, token: str) -> int:
+        if len(token) > LONGEST:
+            return _MARKS.index(UNREAD)
+        self[token] = number = len(self._log)
+        self._log.append(token)
+        return number
 
 
 class Reading:
     """The tokens of all texts of a batch in one list, each text's behind ``EDGE, EDGE, START``.
 
     The same three close the list, so that ``START`` number i and the next one enclose text i; whoever looks
-    three tokens back or two ahead never sees another text's. ``distinct`` are all tokens and marks, ``log``
-    is that of the vocabulary which has them all, if there is one.
+    three tokens back or two ahead never sees another text's. ``pick`` takes from a list what stands there for
+    each of the tokens, by their numbers in ``log``: that of the vocabulary if one is given, else its own.
     """
 
-    __slots__ = ("distinct", "log", "tokens")
+    __slots__ = ("log", "pick", "tokens", "vocabulary")
 
     def __init__(self, texts: Iterable[str], vocabulary: Vocabulary | None = None) -> None:
         tokens: list[str] = []
@@ -80,20 +98,17 @@ class Reading:
             tokens += _BEFORE
             tokens += text.split()
         tokens += _BEFORE
-        distinct = set(tokens)
-        fresh = vocabulary.new_among(distinct) if vocabulary else distinct
-        # Those known are short.
-        long = {token for token in fresh if len(token) > LONGEST}
-        if long:
-            tokens = [UNREAD if token in long else token for token in tokens]
-            distinct -= long
-            fresh -= long
+        own = vocabulary or Vocabulary()
+        numbers = own.numbers(tokens)
+        unread = _MARKS.index(UNREAD)
+        if unread in numbers:
+            tokens = [
+                UNREAD if number == unread else token for number, token in zip(numbers, tokens, strict=True)
+            ]
         self.tokens = tokens
-        self.distinct = distinct
-        self.log: list[set[str]] | None = None
-        if vocabulary:
-            vocabulary.add(fresh)
-            self.log = vocabulary.log
+        self.log = own.log
+        self.pick: Callable[[Sequence[str]], tuple[str, ...]] = itemgetter(*numbers)
+        self.vocabulary = vocabulary
 
     def places(self, wanted: Container[str]) -> list[int]:
         """The places of all tokens that are among the wanted ones."""
@@ -116,7 +131,7 @@ class Columns(dict[str, Any]):
 
     def __init__(self, columns: Mapping[str, Sequence[Any]], vocabulary: Vocabulary | None = None) -> None:
         super().__init__(columns)
-        self._vocabulary = vocabulary
+        self.vocabulary = vocabulary
         self._reading: Reading | None = None
 
     def __setitem__(self, name: str, column: Sequence[Any]) -> None:
@@ -128,7 +143,7 @@ class Columns(dict[str, Any]):
     def reading(self) -> Reading:
         """The reading of the posts' texts, made when a step first asks for it."""
         if self._reading is None:
-            self._reading = Reading([post.text for post in self["post"]], self._vocabulary)
+            self._reading = Reading([post.text for post in self["post"]], self.vocabulary)
         return self._reading
 
 
@@ -142,28 +157,37 @@ class Acquaintance:
     """What a step knows of the tokens that it has met. One thread at a time may use it."""
 
     def __init__(self) -> None:
-        self._log: list[set[str]] | None = None
+        self._log: list[str] | None = None
         self._learnt = 0
         self._strays = 0
 
     def meet(self, reading: Reading) -> None:
         """Judges the tokens that are new; afterwards all of the reading's are known."""
-        if reading.log is None:
+        if not reading.vocabulary:
             # A text by itself, outside of a chain: its tokens may well be known, but there are few of them.
-            self._strays += len(reading.distinct)
-            if self._strays > REMEMBERED:
-                self._begin(None)
-            self.learn(reading.distinct.difference(_MARKS))
+            self._stray(reading)
+            self.learn(set(reading.log[len(_MARKS) :]))
             return
+        fresh = self._news(reading)
+        if fresh:
+            self.learn(set(fresh))
+
+    def _news(self, reading: Reading) -> list[str]:
+        """The tokens of the vocabulary that are new."""
         if reading.log is not self._log:
             self._begin(reading.log)
-        for fresh in reading.log[self._learnt :]:
-            self.learn(fresh)
-        self._learnt = len(reading.log)
+        fresh = reading.log[self._learnt :]
+        self._learnt += len(fresh)
+        return fresh
 
-    def _begin(self, log: list[set[str]] | None) -> None:
+    def _stray(self, reading: Reading) -> None:
+        self._strays += len(reading.log)
+        if self._strays > REMEMBERED:
+            self._begin(None)
+
+    def _begin(self, log: list[str] | None) -> None:
         self.forget()
-        self._log, self._learnt, self._strays = log, 0, 0
+        self._log, self._learnt, self._strays = log, len(_MARKS), 0
 
     def learn(self, fresh: set[str]) -> None:
         """Judges tokens, none of them a mark or longer than ``LONGEST``; once more if need be."""
@@ -172,3 +196,33 @@ class Acquaintance:
     def forget(self) -> None:
         """Drops all judgements."""
         raise NotImplementedError
+
+
+class Signs(Acquaintance):
+    """An acquaintance that keeps a string for each token. Few strings should stand for all tokens, so that
+    keeping them costs little."""
+
+    MARKS: ClassVar[tuple[str, str, str]]
+    """The strings of ``EDGE``, ``START`` and ``UNREAD``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forget()
+
+    def joined(self, reading: Reading) -> str:
+        """The strings of all tokens of the reading, in a row."""
+        if reading.vocabulary:
+            fresh = self._news(reading)
+            if fresh:
+                self._signs += self.signs(fresh)
+            return "".join(reading.pick(self._signs))
+        self._stray(reading)
+        return "".join(reading.pick([*self.MARKS, *self.signs(reading.log[len(_MARKS) :])]))
+
+    def signs(self, tokens: list[str]) -> Iterable[str]:
+        """The string of each of the tokens, none of them a mark or longer than ``LONGEST``."""
+        raise NotImplementedError
+
+    def forget(self) -> None:
+        """Drops all judgements."""
+        self._signs = [*self.MARKS]

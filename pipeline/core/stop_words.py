@@ -29,7 +29,8 @@ _DUTCH = """aan al als bij dan dat de den der deze die dit doen door een en er g
 het hij hoe hun ik in is je kan maar me meer men met mij mijn na naar niet nog nu of om omdat ons ook op
 over te tot u uit van veel voor want was wat we wel werd wie wij zal ze zich zij zijn zo zou"""
 
-STOP_WORDS = frozenset(
-    " ".join((_ENGLISH, _GERMAN, _FRENCH, _SPANISH, _ITALIAN, _PORTUGUESE, _DUTCH)).split()
-)
+ENGLISH_STOP_WORDS = frozenset(_ENGLISH.split())
+OTHER_STOP_WORDS = frozenset(" ".join((_GERMAN, _FRENCH, _SPANISH, _ITALIAN, _PORTUGUESE, _DUTCH)).split())
+"""Of the six other languages; some are English words as well."""
+STOP_WORDS = ENGLISH_STOP_WORDS | OTHER_STOP_WORDS
 """Folded as names are."""

@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from pipeline.core import reading
 from pipeline.core.post import Author, Post
-from pipeline.core.reading import EDGE, START, UNREAD, Acquaintance, Columns, Reading, Vocabulary, reading_of
+from pipeline.core.reading import (
+    EDGE,
+    START,
+    UNREAD,
+    Acquaintance,
+    Columns,
+    Reading,
+    Signs,
+    Vocabulary,
+    reading_of,
+)
 
 TEXTS = st.lists(st.text(st.sampled_from("ab \n\u3000\x1f\r\v"), max_size=12), max_size=6)
 
@@ -30,6 +40,15 @@ class Counting(Acquaintance):
         self.known = {}
 
 
+class Lengths(Signs):
+    """Says how long each token is."""
+
+    MARKS = ("", START, "x")
+
+    def signs(self, tokens: list[str]) -> list[str]:
+        return [str(len(token)) for token in tokens]
+
+
 def posts(*texts: str) -> list[Post]:
     return [Post(id=f"x:{i}", text=text, author=Author(id="x:a")) for i, text in enumerate(texts)]
 
@@ -46,8 +65,8 @@ def test_the_tokens_of_each_text_stand_between_marks(texts: list[str]) -> None:
 def test_a_token_too_long_to_remember_is_marked() -> None:
     read = Reading(["a " + "b" * (reading.LONGEST + 1), "b" * reading.LONGEST])
     assert read.tokens[3:5] == ["a", UNREAD]
-    assert "b" * reading.LONGEST in read.distinct
-    assert max(map(len, read.distinct)) == reading.LONGEST
+    assert read.tokens[-4] == "b" * reading.LONGEST
+    assert max(map(len, read.log)) == reading.LONGEST
 
 
 def test_by_text_and_places_find_the_same_tokens() -> None:
@@ -76,7 +95,20 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert f"word{n}" in stray.known
         assert len(step.known) <= 10
         assert len(stray.known) <= 10
-    assert sum(map(len, vocabulary.log)) <= 10
+        assert len(vocabulary.log) <= 11
+
+
+@given(st.lists(TEXTS, max_size=6))
+def test_the_signs_of_texts_are_those_of_their_tokens_whatever_was_met_before(
+    batches: list[list[str]],
+) -> None:
+    vocabulary, step = Vocabulary(), Lengths()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "REMEMBERED", 5)
+        for texts in batches:
+            expected = START.join(["", *["".join([str(len(t)) for t in text.split()]) for text in texts], ""])
+            assert step.joined(Reading(texts, vocabulary)) == expected
+            assert step.joined(Reading(texts)) == expected
 
 
 def test_steps_of_a_batch_share_its_reading_until_the_posts_change() -> None:
