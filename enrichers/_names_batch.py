@@ -7,25 +7,20 @@ the token alone, tags and Korean particles included. Knows nothing of where a na
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from pipeline.core.folding import fold_all_readings, plain_words
 from pipeline.core.reading import START, UNREAD, Acquaintance, Reading, holding
-from pipeline.core.stop_words import STOP_WORDS
 
 _ONE_WORD_TAG = re.compile(r"#(?:[A-Z]?[a-z]+|[A-Z]+)[^\w#]*").fullmatch
 """Tells tags that are read as no more than the word that they are."""
 
 
 class NameWatch(Acquaintance):
-    """Watches for the names of one brands file, given as the words of each, folded."""
+    """Watches for the names of one brands file, given by the telling words of each, folded."""
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, telling: frozenset[str]) -> None:
         super().__init__()
-        # A word that is in every text would tell nothing; of the others the longest is the rarest.
-        self._telling = frozenset(
-            max(name.split(), key=lambda word: (word not in STOP_WORDS, len(word))) for name in names
-        )
+        self._telling = telling
         self.forget()
 
     def forget(self) -> None:
@@ -47,14 +42,15 @@ class NameWatch(Acquaintance):
     def _tells(self, token: str) -> bool:
         return not self._telling.isdisjoint(fold_all_readings(token).words.split())
 
-    def suspects(self, reading: Reading) -> dict[int, bool]:
-        """The numbers of the texts that may name something; the others do not. Each with whether its tags, or
-        what was too long to remember, may."""
+    def suspects(self, reading: Reading) -> dict[int, list[str]]:
+        """The numbers of the texts that may name something, each with the tokens that may."""
         self.meet(reading)
-        return {number: _tags_among(told) for number, told in reading.by_text(self._hot).items()}
+        return reading.by_text(self._hot)
 
 
-def _tags_among(tokens: list[str]) -> bool:
+def tags_among(tokens: list[str]) -> bool:
+    """Whether tags are among these tokens, or what was too long to remember: only then a tag of the text may
+    name something."""
     # As for a whole text, a name in the words of a tag has its telling word there.
     text = "".join(tokens)
     return "#" in text or "＃" in text or UNREAD in text

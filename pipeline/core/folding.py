@@ -219,6 +219,8 @@ def fold_all_readings(text: str) -> Folded:
 
 def same_words(text: str) -> str:
     """The words of a text alone, folded, with one space between: to look for words near a name."""
+    if text.isascii() and "&" not in text:
+        return " ".join(text.encode().translate(_WORDS).decode().split())
     return " ".join(fold(text).words.split())
 
 

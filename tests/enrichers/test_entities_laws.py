@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from enrichers._names import Names, Span
 from enrichers.entities import EntitiesEnricher, longest
-from pipeline.core.brands import BrandEntity, Brands
+from pipeline.core.brands import BrandEntity, Brands, Guarded
 from pipeline.core.event import Entity
 from pipeline.core.folding import fold
 from pipeline.core.post import Author, Post, decode_post
@@ -145,6 +145,37 @@ def test_tags_in_a_batch_name_what_they_name_alone(before: str, tag: str, behind
     one = Post(id="x:1", text=f"see {before}#{tag}{behind}", author=Author(id="x:a"))
     enricher = step(("b", "Larkwell"), ("w", "well"))
     assert enricher.enrich({"post": [one]}) == [enricher.judge(one)]
+
+
+WORDS = """@acme @Acme @acme. @acme-x (@acme) x@acme u/acme #acme #AcmeDown acme Acme acme's acme@x.example
+https://acme.example Rocket rocket's shop Rocket-Shop #RocketShop Bolt bolt"""
+SAID = st.lists(
+    st.tuples(
+        st.sampled_from(WORDS.split()),
+        st.sampled_from([" ", " ", "  ", "\n", "\u2003", "", "\u200b"]),
+    ),
+    max_size=8,
+).map(lambda parts: "".join(word + between for word, between in parts))
+KINDS_OF_NAMES = EntitiesEnricher(
+    Brands(
+        (
+            BrandEntity(id="a", name="a", kind="brand", aliases=("Acme",), handles=("acme",)),
+            BrandEntity(id="b", name="b", kind="brand", aliases=("ACME",), hashtags=("acme",)),
+            BrandEntity(id="s", name="s", kind="brand", aliases=("Rocket Shop",)),
+            BrandEntity(id="r", name="r", kind="brand", aliases=("Rocket",)),
+            BrandEntity(
+                id="g", name="g", kind="brand", guarded=(Guarded(aliases=("Bolt",), near=("shop", "acme")),)
+            ),
+        )
+    )
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(SAID, max_size=4), st.sampled_from(["x", "mail"]))
+def test_tokens_met_before_name_what_they_name_in_the_whole_text(texts: list[str], source: str) -> None:
+    posts = [Post(id=f"{source}:{i}", text=text, author=Author(id="x:a")) for i, text in enumerate(texts)]
+    assert KINDS_OF_NAMES.enrich({"post": posts}) == [KINDS_OF_NAMES.judge(post) for post in posts]
 
 
 def best(enrichers: Iterable[EntitiesEnricher], posts: list[Post]) -> list[float]:
