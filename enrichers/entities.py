@@ -23,7 +23,7 @@ from pipeline.core.event import Entity
 from pipeline.core.post import Post
 from pipeline.core.reading import UNREAD, reading_of
 
-REVISION = 1
+REVISION = 2
 """Goes up with every change here, in ``_names`` or in ``pipeline.core.folding`` that may change a result."""
 
 MOST = 500

@@ -142,7 +142,9 @@ class Folded:
         out, origin, end = self._pieces[i]
         if end < 0:
             return origin + place + 1 - out
-        beyond = self._pieces[i + 1][0] if i + 1 < len(self._pieces) else self._plain_length()
+        beyond = self._plain_length()  # where other readings go on
+        if i + 1 < len(self._pieces):
+            beyond = min(beyond, self._pieces[i + 1][0])
         return end if place + 1 == beyond else None
 
     def read_as(self, readings: Iterable[list[tuple[int, str]]]) -> None:

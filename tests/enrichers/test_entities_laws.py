@@ -178,6 +178,10 @@ def test_tokens_met_before_name_what_they_name_in_the_whole_text(texts: list[str
     assert KINDS_OF_NAMES.enrich({"post": posts}) == [KINDS_OF_NAMES.judge(post) for post in posts]
 
 
+def test_an_odd_last_character_is_a_names_as_well_where_a_tag_is_read_word_by_word() -> None:
+    assert [one.text for one in found(KINDS_OF_NAMES, "#AcmeDown @acme\u200b")] == ["Acme", "Acme", "@acme"]
+
+
 def best(enrichers: Iterable[EntitiesEnricher], posts: list[Post]) -> list[float]:
     """Seconds of each, the least of several turns, one after the other so that a busy machine slows both."""
     times = [[1e9] for _ in enrichers]
