@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import sys
 import time
 import unicodedata
 from collections.abc import Iterable
@@ -13,11 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from enrichers import _names_batch
 from enrichers._names import Names, Span
 from enrichers.entities import EntitiesEnricher, longest
 from pipeline.core.brands import BrandEntity, Brands, Guarded
 from pipeline.core.event import Entity
-from pipeline.core.folding import fold
+from pipeline.core.folding import fold, fold_all_readings
 from pipeline.core.post import Author, Post, decode_post
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -205,3 +207,11 @@ def test_a_hundred_thousand_names_cost_no_more_than_a_hundred() -> None:
     finally:
         gc.unfreeze()
     assert long < 1.3 * short
+
+
+def test_signs_that_are_of_no_word_part_words_and_change_nothing() -> None:
+    signs = [chr(code) for code in range(sys.maxunicode + 1) if _names_batch._NO_WORD.match(chr(code))]
+    assert len(signs) > 700
+    for sign in signs:
+        assert fold(f"a{sign}b").words == "a b"
+        assert fold_all_readings(f"#AcmeDown{sign}b").words.split()[:2] == ["acmedown", "b"]
