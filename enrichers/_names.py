@@ -30,6 +30,7 @@ from pipeline.core.folding import (
     plain_words,
     same_words,
 )
+from pipeline.core.stop_words import STOP_WORDS
 
 _NAME, _SQUEEZED, _HANDLE, _SHORT_HANDLE, _HASHTAG = range(5)
 
@@ -41,8 +42,8 @@ _SERVER = re.compile(r"@\w")
 _MORE = re.compile(r"[.-]+\w")
 _LONG_WORD = 40
 """Characters, space included, that a word near a name has at most on the average."""
-# Sources whose handles have no dots or hyphens: what stands behind one is a missing space.
-_PLAIN_HANDLES = frozenset(("x",))
+PLAIN_HANDLES = frozenset(("x",))
+"""Sources whose handles have no dots or hyphens: what stands behind one is a missing space."""
 
 
 class Span(NamedTuple):
@@ -91,7 +92,11 @@ class Names:
                 claims.setdefault(pattern, []).append(claim)
             for handle in entity.handles:
                 self._handles.setdefault(plain(handle), []).append(number)
-        self.patterns = tuple(claims)
+        self.telling = frozenset(map(_telling, claims))
+        """Words of which each name has one."""
+        self._joined = frozenset(
+            _telling(name) for name, some in claims.items() if not _is_one_word(name, some)
+        )
         self._claims = [tuple(some) for some in claims.values()]
         self._search = finder(claims)
 
@@ -113,9 +118,25 @@ class Names:
         for pattern, start, end in hits:
             for claim in self._claims[pattern]:
                 span = post.named(claim, start, end - 2)
-                if span:
+                if span and (claim.guard is None or post.has_near(claim.guard, span)):
                     found.add(span)
         return sorted(found) if len(found) > 1 else list(found)
+
+    def find_alone(self, token: str, source: str) -> list[Span] | None:
+        """What a token names in whatever text it stands, if the platform says nothing of mentions; None where
+        that hangs on what stands near it."""
+        folded = fold_all_readings(token)
+        if not self._joined.isdisjoint(folded.words.split()):
+            return None
+        post, found = _Text(token, source, (), folded), set()
+        for pattern, start, end in self._search(f" {folded.words} ", True):
+            for claim in self._claims[pattern]:
+                span = post.named(claim, start, end - 2)
+                if span and claim.guard:
+                    return None
+                if span:
+                    found.add(span)
+        return sorted(found)
 
     def of_handle(self, handle: str) -> list[int]:
         """The entities with this handle, whole."""
@@ -156,6 +177,16 @@ def _sign(number: int, kind: int, value: str, exact: str = "") -> tuple[str, _Cl
     return _pattern(sign.words), _Claim(number, kind, sign.text, lead, exact)
 
 
+def _telling(pattern: str) -> str:
+    """A word that would be in every text would tell nothing; of the others the longest is the rarest."""
+    return max(pattern.split(), key=lambda word: (word not in STOP_WORDS, len(word)))
+
+
+def _is_one_word(pattern: str, claims: Iterable[_Claim]) -> bool:
+    """Whether all that the name claims stands within one token."""
+    return " " not in pattern.strip() and not any(sign.isspace() for claim in claims for sign in claim.text)
+
+
 def _pattern(words: str) -> str:
     return f" {words.strip()} "
 
@@ -188,7 +219,8 @@ class _Text:
         self._links: list[tuple[int, int]] | None = None
 
     def named(self, claim: _Claim, start: int, end: int) -> Span | None:
-        """The span in the original if the words at these places of the folded text are this claim."""
+        """The span in the original if the words at these places of the folded text are this claim; its guard
+        is not asked."""
         folded = self._folded
         if end <= folded.length:
             start -= claim.lead
@@ -207,11 +239,11 @@ class _Text:
             begin = self._name(claim, begin, finish)
         else:
             begin = begin - 1 if self._is_whole_tag(begin, finish) else -1
-        if begin < 0 or (
-            claim.guard and not claim.guard.allows(self._context(begin, finish, claim.guard.window))
-        ):
-            return None
-        return Span(begin, finish, claim.entity)
+        return Span(begin, finish, claim.entity) if begin >= 0 else None
+
+    def has_near(self, guard: _Guard, span: Span) -> bool:
+        """Whether the words near the span are such as the guard wants."""
+        return guard.allows(self._context(span.start, span.end, guard.window))
 
     def _name(self, claim: _Claim, start: int, end: int) -> int:
         """Where the name begins, with the sign of the tag that it is; -1 where it is none."""
@@ -240,7 +272,7 @@ class _Text:
         return -1 if _inside(self._found_links(), start, end) else sign
 
     def _ends_there(self, handle: str) -> bool:
-        return self._source in _PLAIN_HANDLES or plain(handle) in map(plain, self._mentions)
+        return self._source in PLAIN_HANDLES or plain(handle) in map(plain, self._mentions)
 
     def _is_whole_tag(self, start: int, end: int) -> bool:
         text = self._text

@@ -7,25 +7,28 @@ the token alone, tags and Korean particles included. Knows nothing of where a na
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable
+from itertools import accumulate
 
+from enrichers._automaton import finder
 from pipeline.core.folding import fold_all_readings, plain_words
 from pipeline.core.reading import START, UNREAD, Acquaintance, Reading, holding
-from pipeline.core.stop_words import STOP_WORDS
 
 _ONE_WORD_TAG = re.compile(r"#(?:[A-Z]?[a-z]+|[A-Z]+)[^\w#]*").fullmatch
 """Tells tags that are read as no more than the word that they are."""
 
+_NO_WORD = re.compile("[‘’“”…–—•€£\U0001f300-\U0001faff]")
+"""Signs that are of no word and change no letter beside them: those that most texts beyond ASCII have."""
+
 
 class NameWatch(Acquaintance):
-    """Watches for the names of one brands file, given as the words of each, folded."""
+    """Watches for the names of one brands file, given by the telling words of each, folded."""
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, telling: frozenset[str]) -> None:
         super().__init__()
-        # A word that is in every text would tell nothing; of the others the longest is the rarest.
-        self._telling = frozenset(
-            max(name.split(), key=lambda word: (word not in STOP_WORDS, len(word))) for name in names
-        )
+        self._telling = telling
+        self._inside = finder(telling)
         self.forget()
 
     def forget(self) -> None:
@@ -42,19 +45,37 @@ class NameWatch(Acquaintance):
         # Folded as one text, in which each token is still where it was: a tenth of the time of one by one.
         words = plain_words(" ".join(plain)) or ""
         self._hot.update(holding(plain, words, self._telling.intersection(words.split())))
-        self._hot.update(filter(self._tells, fresh.difference(plain)))
+        self._hot.update(filter(self._tells, self._likely(fresh.difference(plain))))
+
+    def _likely(self, tokens: Iterable[str]) -> list[str]:
+        """Those of the tokens that may tell: folding one by itself takes far longer than looking for all."""
+        odd: list[str] = []
+        known: list[str] = []
+        cut: list[str] = []
+        for token in tokens:
+            bare = token if token.isascii() else _NO_WORD.sub(" ", token)
+            if bare.isascii() and "&" not in bare:
+                known.append(token)
+                cut.append(bare.lower())
+            else:
+                odd.append(token)
+        # Whatever way such a token is read, its words stand in it letter by letter.
+        ends = list(accumulate([len(bare) + 1 for bare in cut]))
+        hits = self._inside(" ".join(cut), True)
+        return odd + [known[number] for number in {bisect_right(ends, start) for _, start, _ in hits}]
 
     def _tells(self, token: str) -> bool:
         return not self._telling.isdisjoint(fold_all_readings(token).words.split())
 
-    def suspects(self, reading: Reading) -> dict[int, bool]:
-        """The numbers of the texts that may name something; the others do not. Each with whether its tags, or
-        what was too long to remember, may."""
+    def suspects(self, reading: Reading) -> dict[int, list[str]]:
+        """The numbers of the texts that may name something, each with the tokens that may."""
         self.meet(reading)
-        return {number: _tags_among(told) for number, told in reading.by_text(self._hot).items()}
+        return reading.by_text(self._hot)
 
 
-def _tags_among(tokens: list[str]) -> bool:
+def tags_among(tokens: list[str]) -> bool:
+    """Whether tags are among these tokens, or what was too long to remember: only then a tag of the text may
+    name something."""
     # As for a whole text, a name in the words of a tag has its telling word there.
     text = "".join(tokens)
     return "#" in text or "＃" in text or UNREAD in text

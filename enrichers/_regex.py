@@ -17,6 +17,10 @@ MEMORY_BYTES = 1 << 20
 
 MAX_PATTERN = 2000
 
+_LITERAL = re.compile(r"(?:[^\\.+*?()|\[\]{}^$]|\\[!-/:-@\[-^`{-~])+")
+"""A pattern that is found where it stands word for word, as `\\?`: for that no search is needed."""
+_ESCAPED = re.compile(r"\\(.)")
+
 
 def compile_search(pattern: str) -> Callable[[str], bool]:
     """Whether the pattern is found anywhere in a text, in time linear in its length.
@@ -34,6 +38,9 @@ def compile_search(pattern: str) -> Callable[[str], bool]:
         search = re2.compile(pattern.encode(), options).search
     except re2.error as error:
         raise ConfigError(_told(pattern, error)) from None
+    if _LITERAL.fullmatch(pattern):
+        plain = _ESCAPED.sub(r"\1", pattern)
+        return lambda text: plain in text
     return lambda text: search(text.encode()) is not None
 
 

@@ -100,7 +100,7 @@ class CustomerEnricher:
         if post.direction == "outbound":
             return None
         author = post.author
-        if any(contact.place != AUTHOR for contact in contacts):
+        if contacts and any(contact.place != AUTHOR for contact in contacts):
             return link(post.source, author, contacts, moment)
         who = (post.source, author.id, author.handle)
         try:

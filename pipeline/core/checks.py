@@ -16,6 +16,8 @@ from msgspec import Struct
 Row = list[Any]
 Holds = Callable[[Any], bool]
 Reasons = Callable[[Any], list[str]]
+Rest = bool | Holds
+"""A condition's result, or the test by which it is still to be found out."""
 
 _NOT = "not "
 
@@ -34,7 +36,8 @@ class Check(Struct, frozen=True):
     ``holds`` judges a row. ``reasons`` gives the tests that made it hold, or not, each with the value
     that it saw. ``columns`` are what it reads. ``options`` are sets of keys, of each of which at least
     one must be a row's for the condition to hold; without any, nothing is known beforehand. ``cost``
-    orders checks, the cheapest first.
+    orders checks, the cheapest first. ``rest`` gives what is to be asked of every row that has this one's
+    traits and signs (:mod:`pipeline.core.traits`); without it that is ``holds``.
     """
 
     holds: Holds
@@ -42,6 +45,11 @@ class Check(Struct, frozen=True):
     columns: frozenset[str]
     options: tuple[frozenset[Key], ...] = ()
     cost: int = 1
+    rest: Callable[[Any], Rest] | None = None
+
+    def left(self, row: Any) -> Rest:
+        """What is to be asked of rows that are like this one."""
+        return self.rest(row) if self.rest else self.holds
 
 
 class Layout:
@@ -84,18 +92,31 @@ class Layout:
 
 def every(parts: Sequence[Check]) -> Check:
     """All of the parts hold."""
-    tests = [part.holds for part in sorted(parts, key=lambda part: part.cost)]
+    ordered = sorted(parts, key=lambda part: part.cost)
 
     def reasons(row: Any) -> list[str]:
         failed = next((part for part in parts if not part.holds(row)), None)
         return [reason for part in ([failed] if failed else parts) for reason in part.reasons(row)]
 
+    def rest(row: Any) -> Rest:
+        tests: list[Holds] = []
+        for part in ordered:
+            left = part.left(row)
+            if left is False:
+                return False
+            if not isinstance(left, bool):
+                tests.append(left)
+        return _all_of(tests) if tests else True
+
     options = tuple(keys for part in parts for keys in part.options)
-    return Check(_all_of(tests), reasons, _columns(parts), options, max(part.cost for part in parts))
+    holds = _all_of([part.holds for part in ordered])
+    return Check(holds, reasons, _columns(parts), options, max(part.cost for part in parts), rest)
 
 
 def _all_of(tests: list[Holds]) -> Holds:
     """Two tests and three, as most rules have, without a loop: it would take longer than the tests."""
+    if len(tests) == 1:
+        return tests[0]
     if len(tests) == 2:
         one, two = tests
         return lambda row: one(row) and two(row)
@@ -114,13 +135,17 @@ def _all_of(tests: list[Holds]) -> Holds:
 
 def either(parts: Sequence[Check]) -> Check:
     """At least one part holds."""
-    tests = [part.holds for part in sorted(parts, key=lambda part: part.cost)]
+    ordered = sorted(parts, key=lambda part: part.cost)
 
-    def holds(row: Any) -> bool:
-        for test in tests:  # noqa: SIM110 - as above
-            if test(row):
+    def rest(row: Any) -> Rest:
+        tests: list[Holds] = []
+        for part in ordered:
+            left = part.left(row)
+            if left is True:
                 return True
-        return False
+            if not isinstance(left, bool):
+                tests.append(left)
+        return _any_of(tests) if tests else False
 
     def reasons(row: Any) -> list[str]:
         held = next((part for part in parts if part.holds(row)), None)
@@ -131,7 +156,21 @@ def either(parts: Sequence[Check]) -> Check:
         # The smallest set of each part: all combinations would be too many to keep.
         smallest = (min(part.options, key=len) for part in parts)
         options = (frozenset(key for keys in smallest for key in keys),)
-    return Check(holds, reasons, _columns(parts), options, max(part.cost for part in parts))
+    holds = _any_of([part.holds for part in ordered])
+    return Check(holds, reasons, _columns(parts), options, max(part.cost for part in parts), rest)
+
+
+def _any_of(tests: list[Holds]) -> Holds:
+    if len(tests) == 1:
+        return tests[0]
+
+    def holds(row: Any) -> bool:
+        for test in tests:  # noqa: SIM110 - as above
+            if test(row):
+                return True
+        return False
+
+    return holds
 
 
 def denied(part: Check) -> Check:
@@ -141,7 +180,16 @@ def denied(part: Check) -> Check:
     def reasons(row: Any) -> list[str]:
         return [_denial(reason) for reason in part.reasons(row)]
 
-    return Check(lambda row: not test(row), reasons, part.columns, (), part.cost)
+    def rest(row: Any) -> Rest:
+        left = part.left(row)
+        return not left if isinstance(left, bool) else lambda row: not left(row)
+
+    return Check(lambda row: not test(row), reasons, part.columns, (), part.cost, rest)
+
+
+def where_present(column: Callable[[Any], Any], holds: Holds) -> Callable[[Any], Rest]:
+    """The rest of a condition that never holds where there is nothing in the column."""
+    return lambda row: holds if column(row) else False
 
 
 def _denial(reason: str) -> str:

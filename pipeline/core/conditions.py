@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from pipeline.core.checks import Check, Layout, Row, denied, either, every
+from pipeline.core.checks import Check, Layout, Rest, Row, denied, either, every, where_present
 from pipeline.core.condition_text import (
     KEYWORDS,
     Either,
@@ -35,6 +35,7 @@ from pipeline.core.event_fields import (
 from pipeline.core.field_checks import Regex, Sight, field_check
 from pipeline.core.schema import suggestion
 from pipeline.core.signs import Signs, SignWatch
+from pipeline.core.traits import Traits
 from pipeline.core.week import Week, week_of
 from pipeline.core.wording import Wording, wording_of
 
@@ -78,6 +79,7 @@ class Conditions:
         self._layout = layout
         self._zone = zone
         self.watch = SignWatch()
+        self.traits = Traits(layout)
         self._named: dict[str, Check] = {}
         self._under_way: list[str] = []
 
@@ -99,9 +101,18 @@ class Conditions:
                 check = self.check(self._terms.conditions[name])
             finally:
                 self._under_way.pop()
-            holds = self._layout.once(("condition", name), check.holds)
-            self._named[name] = Check(holds, check.reasons, check.columns, check.options, check.cost)
+            self._named[name] = self._once(name, check)
         return self._named[name]
+
+    def _once(self, name: str, check: Check) -> Check:
+        holds = self._layout.once(("condition", name), check.holds)
+
+        def rest(row: Row) -> Rest:
+            left = check.left(row)
+            return left if isinstance(left, bool) else holds
+
+        asked = self._layout.once(("rest", name), rest)
+        return Check(holds, check.reasons, check.columns, check.options, check.cost, asked)
 
     def words(self, field: Field) -> Callable[[Row], tuple[Wording, ...]]:
         """A function from a row to the wording of each text of the field, worked out once a row."""
@@ -199,13 +210,12 @@ class Conditions:
                 return [f"{node.source} ({'; '.join(part.reasons(found[0]))})"]
             return [f"{node.source} (none of {len(elements)})"]
 
-        return Check(
-            lambda row: any(map(test, read(row) or ())),
-            reasons,
-            frozenset((field.column,)),
-            part.options,
-            _ELEMENT_COST,
-        )
+        def holds(row: Row) -> bool:
+            return any(map(test, read(row) or ()))
+
+        columns, present = frozenset((field.column,)), self.traits.presence(field.column)
+        rest = where_present(present, holds)
+        return Check(holds, reasons, columns, part.options, _ELEMENT_COST, rest)
 
     def _sight(self, name: str, within: Element | None, others: list[str] | None = None) -> Sight:
         """The field of that name, of the post or of the element under way. Raises ConfigError."""
@@ -222,7 +232,8 @@ class Conditions:
             _unknown(name, others or [])
         column = self._layout.column(field.column)
         words: Any = self.words(field) if field.kind == "text" else None
-        return Sight(field, read_field(field, column), words, field.many, self.signs(field), self.watch.add)
+        signs, watch = self.signs(field), self.watch.add
+        return Sight(field, read_field(field, column), words, field.many, signs, watch, self.traits)
 
 
 class _PlacedError(ConfigError):

@@ -113,15 +113,23 @@ def read_field(field: Field, row: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """
     if not field.inner:
         return row
+    read = read_value(field)
+    return lambda source: read(row(source))
+
+
+def read_value(field: Field) -> Callable[[Any], Any]:
+    """A function from what stands in the field's column to the field's value or values, as `read_field`."""
+    if not field.inner:
+        return lambda value: value
     get = attrgetter(".".join(field.inner))
     if field.key:
-        return lambda source: get(row(source)).get(field.key)
+        return lambda value: get(value).get(field.key)
     if field.column == "post":
-        return lambda source: get(row(source))
+        return get
     if event_fields()[field.column].many:
-        return lambda source: [get(element) for element in row(source) or ()]
+        return lambda value: [get(element) for element in value] if value else ()
     nothing = () if field.many else None
-    return lambda source: nothing if (value := row(source)) is None else get(value)
+    return lambda value: nothing if value is None else get(value)
 
 
 def read_element(field: Field) -> Callable[[Any], Any]:

@@ -9,18 +9,19 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Struct
 
-from pipeline.core.checks import Check, Holds, Key
+from pipeline.core.checks import Check, Holds, Key, Rest, where_present
 from pipeline.core.condition_text import Test, Value
 from pipeline.core.errors import ConfigError
 from pipeline.core.event_fields import Field
 from pipeline.core.schema import bare, expected, suggestion
 from pipeline.core.signs import Signs
+from pipeline.core.traits import Traits
 from pipeline.core.wording import Phrase, Wording, phrase_of
 
 Regex = Callable[[str], Callable[[str], bool]]
@@ -36,6 +37,7 @@ class Sight(Struct, frozen=True):
 
     ``read`` gives its value, or its values where ``many``; ``words`` the wording of each. ``signs``, where
     there are any, tell of the one value which phrases cannot be in it, once they were handed to ``watch``.
+    ``traits``, for fields of the post, take up what is asked of the field.
     """
 
     field: Field
@@ -44,6 +46,7 @@ class Sight(Struct, frozen=True):
     many: bool
     signs: Callable[[Any], Signs] | None = None
     watch: Callable[[tuple[Phrase, ...]], None] | None = None
+    traits: Traits | None = None
 
 
 def field_check(test: Test, sight: Sight, regex: Regex, zone: ZoneInfo | None) -> Check:
@@ -51,20 +54,42 @@ def field_check(test: Test, sight: Sight, regex: Regex, zone: ZoneInfo | None) -
     if test.operator != "exists" and sight.field.kind == "table":
         raise ConfigError(f"`{test.field}` is a table: ask for a field in it, or whether it `exists`")
     columns = frozenset((sight.field.column,))
-    holds, options, cost = _BY_OPERATOR[test.operator](test, sight, regex, zone)
-    read, source = sight.read, test.source
-    return Check(holds, lambda row: [f"{source} ({_shown(read(row))})"], columns, options, cost)
+    made = _BY_OPERATOR[test.operator](test, sight, regex, zone)
+    read, source, rest = sight.read, test.source, made.rest or _rest(made, sight)
+
+    def reasons(row: Any) -> list[str]:
+        return [f"{source} ({_shown(read(row))})"]
+
+    return Check(made.holds, reasons, columns, made.options, made.cost, rest)
 
 
-_Made = tuple[Holds, tuple[frozenset[Key], ...], int]
+class _Made(NamedTuple):
+    """What a check is made of, as there."""
+
+    holds: Holds
+    options: tuple[frozenset[Key], ...]
+    cost: int
+    rest: Callable[[Any], Rest] | None = None
+
+
+def _rest(made: _Made, sight: Sight) -> Callable[[Any], Rest] | None:
+    """Nothing where the field has one of some values or has not: its traits tell that."""
+    field, traits = sight.field, sight.traits
+    if traits is None:
+        return None
+    values = [key.value for keys in made.options for key in keys if not key.is_word]
+    if values:
+        traits.add(field, values)
+        return made.holds
+    return where_present(traits.presence(field.column), made.holds) if field.column != "post" else None
 
 
 def _equal(test: Test, sight: Sight, _: Regex, zone: ZoneInfo | None) -> _Made:
     read, value = sight.read, _suited(test.values[0], sight.field, zone)
     keys = frozenset((Key(sight.field.path, value),))
     if sight.many:
-        return (lambda row: value in read(row)), (keys,), _CHEAP
-    return (lambda row: read(row) == value), (keys,), _CHEAP
+        return _Made(lambda row: value in read(row), (keys,), _CHEAP)
+    return _Made(lambda row: read(row) == value, (keys,), _CHEAP)
 
 
 def _ordered(test: Test, sight: Sight, _: Regex, zone: ZoneInfo | None) -> _Made:
@@ -74,8 +99,10 @@ def _ordered(test: Test, sight: Sight, _: Regex, zone: ZoneInfo | None) -> _Made
         )
     read, bound, compare = sight.read, _suited(test.values[0], sight.field, zone), _ORDER[test.operator]
     if sight.many:
-        return (lambda row: any(one is not None and compare(one, bound) for one in read(row))), (), _CHEAP
-    return (lambda row: (value := read(row)) is not None and compare(value, bound)), (), _CHEAP
+        return _Made(
+            lambda row: any(one is not None and compare(one, bound) for one in read(row)), (), _CHEAP
+        )
+    return _Made(lambda row: (value := read(row)) is not None and compare(value, bound), (), _CHEAP)
 
 
 def _any_of(test: Test, sight: Sight, _: Regex, zone: ZoneInfo | None) -> _Made:
@@ -83,8 +110,8 @@ def _any_of(test: Test, sight: Sight, _: Regex, zone: ZoneInfo | None) -> _Made:
     values = frozenset(_suited(value, sight.field, zone) for value in test.values)
     keys = (frozenset(Key(sight.field.path, value) for value in values),)
     if sight.many:
-        return (lambda row: not values.isdisjoint(read(row))), keys, _CHEAP
-    return (lambda row: read(row) in values), keys, _CHEAP
+        return _Made(lambda row: not values.isdisjoint(read(row)), keys, _CHEAP)
+    return _Made(lambda row: read(row) in values, keys, _CHEAP)
 
 
 def _all_of(test: Test, sight: Sight, _: Regex, zone: ZoneInfo | None) -> _Made:
@@ -93,7 +120,7 @@ def _all_of(test: Test, sight: Sight, _: Regex, zone: ZoneInfo | None) -> _Made:
     read = sight.read
     values = frozenset(_suited(value, sight.field, zone) for value in test.values)
     keys = tuple(frozenset((Key(sight.field.path, value),)) for value in values)
-    return (lambda row: values.issubset(read(row))), keys, _CHEAP
+    return _Made(lambda row: values.issubset(read(row)), keys, _CHEAP)
 
 
 def _contains_any(test: Test, sight: Sight, _: Regex, __: ZoneInfo | None) -> _Made:
@@ -101,26 +128,44 @@ def _contains_any(test: Test, sight: Sight, _: Regex, __: ZoneInfo | None) -> _M
     keys = frozenset(_key(phrase, sight) for phrase in phrases)
     options = (keys,) if all(key.value for key in keys) else ()
     if sight.signs:
-        return _any_signed(phrases, sight.signs, words), options, _WORDS
-    return (lambda row: any(one.is_in(text) for text in words(row) for one in phrases)), options, _WORDS
+        rest = _any_signed(phrases, sight.signs, sight.read, words)
+        return _Made(_asked_at_once(rest), options, _WORDS, rest)
+    return _Made(lambda row: any(one.is_in(text) for text in words(row) for one in phrases), options, _WORDS)
 
 
 def _any_signed(
     phrases: tuple[Phrase, ...],
     signs: Callable[[Any], Signs],
+    read: Callable[[Any], str],
     words: Callable[[Any], tuple[Wording, ...]],
-) -> Holds:
+) -> Callable[[Any], Rest]:
     """Whether one of the phrases is there: as a rule the signs tell, and the text is not cut into words."""
     decisive = frozenset(phrase.sign for phrase in phrases if phrase.alone)
     longer = [(phrase.sign, phrase) for phrase in phrases if not phrase.alone]
 
-    def holds(row: Any) -> bool:
+    def rest(row: Any) -> Rest:
         seen = signs(row)
         if not seen:
             return False
         if not decisive.isdisjoint(seen):
             return True
-        return any(phrase.is_in(words(row)[0]) for sign, phrase in longer if sign in seen)
+        likely = [phrase for sign, phrase in longer if sign in seen]
+        return bool(likely) and (lambda row: is_one_there(likely, row))
+
+    def is_one_there(likely: list[Phrase], row: Any) -> bool:
+        text = read(row)
+        for phrase in likely:  # noqa: SIM110 - a generator takes longer than most of what it asks
+            if phrase.may_be_in(text) and phrase.is_in(words(row)[0]):
+                return True
+        return False
+
+    return rest
+
+
+def _asked_at_once(rest: Callable[[Any], Rest]) -> Holds:
+    def holds(row: Any) -> bool:
+        left = rest(row)
+        return left if isinstance(left, bool) else left(row)
 
     return holds
 
@@ -129,11 +174,14 @@ def _contains_all(test: Test, sight: Sight, _: Regex, __: ZoneInfo | None) -> _M
     phrases, words = _phrases(test, sight), sight.words
     keys = [_key(phrase, sight) for phrase in phrases]
     options = tuple(frozenset((key,)) for key in keys if key.value)
-    return (
-        (lambda row: all(any(one.is_in(text) for text in words(row)) for one in phrases)),
-        options,
-        _WORDS,
-    )
+
+    def holds(row: Any) -> bool:
+        return all(any(one.is_in(text) for text in words(row)) for one in phrases)
+
+    if not (signs := sight.signs):
+        return _Made(holds, options, _WORDS)
+    needed = frozenset(phrase.sign for phrase in phrases)
+    return _Made(holds, options, _WORDS, lambda row: holds if needed <= signs(row) else False)
 
 
 def _key(phrase: Phrase, sight: Sight) -> Key:
@@ -144,19 +192,19 @@ def _matches(test: Test, sight: Sight, regex: Regex, _: ZoneInfo | None) -> _Mad
     _only_texts(test, sight)
     search, read = regex(str(test.values[0])), sight.read
     if sight.many:
-        return (lambda row: any(search(one) for one in read(row))), (), _PATTERN
-    return (lambda row: (value := read(row)) is not None and search(value)), (), _PATTERN
+        return _Made(lambda row: any(search(one) for one in read(row)), (), _PATTERN)
+    return _Made(lambda row: (value := read(row)) is not None and search(value), (), _PATTERN)
 
 
 def _exists(_: Test, sight: Sight, __: Regex, ___: ZoneInfo | None) -> _Made:
     read = sight.read
     # An event leaves out what is empty, so an empty text is a missing one, but 0 and false are values.
-    return (lambda row: (value := read(row)) is not None and value not in _EMPTY), (), _CHEAP
+    return _Made(lambda row: (value := read(row)) is not None and value not in _EMPTY, (), _CHEAP)
 
 
 def _yes(_: Test, sight: Sight, __: Regex, ___: ZoneInfo | None) -> _Made:
     read = sight.read
-    return (lambda row: read(row) is True), (frozenset((Key(sight.field.path, True),)),), _CHEAP
+    return _Made(lambda row: read(row) is True, (frozenset((Key(sight.field.path, True),)),), _CHEAP)
 
 
 _EMPTY: tuple[Any, ...] = ("", (), [], {})

@@ -142,7 +142,9 @@ class Folded:
         out, origin, end = self._pieces[i]
         if end < 0:
             return origin + place + 1 - out
-        beyond = self._pieces[i + 1][0] if i + 1 < len(self._pieces) else self._plain_length()
+        beyond = self._plain_length()  # where other readings go on
+        if i + 1 < len(self._pieces):
+            beyond = min(beyond, self._pieces[i + 1][0])
         return end if place + 1 == beyond else None
 
     def read_as(self, readings: Iterable[list[tuple[int, str]]]) -> None:
@@ -219,6 +221,8 @@ def fold_all_readings(text: str) -> Folded:
 
 def same_words(text: str) -> str:
     """The words of a text alone, folded, with one space between: to look for words near a name."""
+    if text.isascii() and "&" not in text:
+        return " ".join(text.encode().translate(_WORDS).decode().split())
     return " ".join(fold(text).words.split())
 
 

@@ -216,7 +216,7 @@ def _found(
         if len(holders) == 1:
             found.append(("account id", holders[0]))
     # Not `author.url`: on some platforms that is a site that authors name themselves, anybody's.
-    if handle := normal_handle(source, author.handle):
+    if author.handle and (handle := normal_handle(source, author.handle)):
         holders = directory.holders(handle_key(source, handle))
         if len(holders) == 1:
             found.append(("handle", holders[0]))

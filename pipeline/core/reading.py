@@ -32,19 +32,20 @@ _MARKS = (EDGE, START, UNREAD)
 _BEFORE = (EDGE, EDGE, START)
 
 
-def holding(tokens: Sequence[str], words: str, wanted: Iterable[str]) -> list[str]:
-    """The tokens with a wanted word. ``words`` are those of the tokens between spaces, each at its place in
-    the tokens joined by spaces. Looks for the few wanted words that are there, not at each token."""
+def holding(tokens: Sequence[str], words: str, wanted: Iterable[str], begun: Iterable[str] = ()) -> list[str]:
+    """The tokens with a wanted word, or one that is ``begun`` so. ``words`` are those of the tokens between
+    spaces, each at its place in the tokens joined by spaces. Looks for the few such words that are there, not
+    at each token."""
     padded, place = f" {words} ", 0
     ends: list[int] = []
     found: set[int] = set()
-    for word in wanted:
-        if not ends:
-            ends = list(accumulate([len(token) + 1 for token in tokens]))
-        place = padded.find(f" {word} ")
+    for sought in (*(f" {word} " for word in wanted), *(f" {start}" for start in begun)):
+        place = padded.find(sought)
         while place >= 0:
+            if not ends:
+                ends = list(accumulate([len(token) + 1 for token in tokens]))
             found.add(bisect_right(ends, place))
-            place = padded.find(f" {word} ", place + 1)
+            place = padded.find(sought, place + 1)
     return [tokens[number] for number in found]
 
 

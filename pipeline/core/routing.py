@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from pipeline.core.checks import Check, Key, Layout, Row
+from pipeline.core.checks import Check, Holds, Key, Layout, Row
 from pipeline.core.event import Event, Route
 from pipeline.core.post import Post
 from pipeline.core.reading import reading_of
 from pipeline.core.signs import Signs, SignWatch
+from pipeline.core.traits import Traits
 from pipeline.core.week import Week
 from pipeline.core.wording import Wording
 
@@ -27,8 +28,14 @@ DEFAULT_RULE = "default"
 
 Routes = tuple[Route, ...]
 
+_Rest = list[tuple[Holds, Route | None]]
+"""What is still to be asked of rules that may hold, in order, and where each leads."""
+
 _WORD_COST = 20
 """Cutting a text into words takes about as long as asking so many rules."""
+
+_REMEMBERED = 10_000
+"""Kinds of posts, by traits and signs, of which is known what is to be asked of them: some 10 MB."""
 
 
 class Queue(Struct, frozen=True, kw_only=True):
@@ -86,6 +93,15 @@ class Seeing(Struct, frozen=True):
     signs: Callable[[Row], Signs] | None = None
 
 
+class Told(Struct, frozen=True):
+    """What is told of posts before any rule is asked: their ``traits``, and by ``watch`` the signs of texts,
+    which stand in the rows under the name of ``signs``."""
+
+    traits: Traits
+    watch: SignWatch
+    signs: object
+
+
 class Rules(Struct, frozen=True):
     """What one file says. ``version`` changes whenever anything in it does."""
 
@@ -99,22 +115,18 @@ class Rules(Struct, frozen=True):
 class Router:
     """The rules of one file, ready for posts. One thread at a time may route whole batches."""
 
-    def __init__(
-        self, rules: Rules, layout: Layout, see: Callable[[str], Seeing], watch: SignWatch, signs: object
-    ) -> None:
-        """``layout`` is that of the rules' checks, ``see`` gives the way to a field by its path. ``watch``
-        knows the signs of texts, which stand in the rows under the name of ``signs``."""
+    def __init__(self, rules: Rules, layout: Layout, see: Callable[[str], Seeing], told: Told) -> None:
+        """``layout`` is that of the rules' checks, ``see`` gives the way to a field by its path."""
         self.rules = rules.rules
         self.queues = rules.queues
         self.version = rules.version
         self._first_only = rules.first_only
         self._default: Routes = (rules.default,) if rules.default else ()
         self._index = _Index([rule.check.options for rule in self.rules], see)
-        self._holds = [rule.check.holds for rule in self.rules]
-        self._routes = [rule.route for rule in self.rules]
         self._layout = layout
-        self._watch = watch
-        self._signs = layout.place(signs)
+        self._told = told
+        self._known: dict[tuple[Any, ...], Routes | _Rest] = {}
+        self._signs = layout.place(told.signs)
         self._room = layout.row(())
 
     @property
@@ -132,27 +144,66 @@ class Router:
         At most one a queue; none for deletions and for posts of our own accounts. A column may be None
         where a step found nothing.
         """
-        return self._route([*(columns[name] for name in self._layout.columns), *self._room])
+        row = self._layout.row(columns[name] for name in self._layout.columns)
+        return self._ask(row, self._rest(row))
 
     def route_all(self, columns: Mapping[str, Sequence[Any]]) -> list[Routes]:
         """The routes of each post of a batch; see `route`."""
-        room, at, found = self._room, self._signs, []
+        signs = self._told.watch.all_of(reading_of(columns))
+        kinds = zip(signs, map(_is_exempt, columns["post"]), *self._told.traits.of_all(columns), strict=True)
         rows = zip(*(columns[name] for name in self._layout.columns), strict=True)
-        for values, signs in zip(rows, self._watch.all_of(reading_of(columns)), strict=True):
-            row = [*values, *room]
-            row[at] = signs
-            found.append(self._route(row))
+        known, found = self._known, []
+        for kind, values in zip(kinds, rows, strict=True):
+            rest = known.get(kind)
+            if rest.__class__ is not tuple:
+                row = [*values, *self._room]
+                row[self._signs] = kind[0]
+                rest = self._ask(row, self._learn(kind, row) if rest is None else rest)
+            found.append(rest)
         return found
 
-    def _route(self, row: Row) -> Routes:
+    def _learn(self, kind: tuple[Any, ...], row: Row) -> Routes | _Rest:
+        """The rest for rows of a kind of which this is the first."""
+        rest = self._rest(row)
+        # Where signs are not known, or tell not all, rows of the same kind may have other words.
+        if kind[0] is not None and not self._index.asks_words:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[kind] = rest
+        return rest
+
+    def _ask(self, row: Row, rest: Routes | _Rest) -> Routes:
+        if isinstance(rest, tuple):
+            return rest
+        if not self._first_only:
+            return self._taken(route for holds, route in rest if holds(row))
+        for holds, route in rest:
+            if holds(row):
+                return (route,) if route else ()
+        return self._default
+
+    def _rest(self, row: Row) -> Routes | _Rest:
+        """What is still to be asked of each row with the same traits and signs; if nothing, its routes."""
         if _is_exempt(row[0]):
             return ()
-        holds, routes = self._holds, self._routes
-        found: list[Route] = []
+        rest: _Rest = []
         for number in self._index.candidates(row):
-            if not holds[number](row):
-                continue
-            route = routes[number]
+            check, route = self.rules[number].check, self.rules[number].route
+            left = check.left(row)
+            if left is True:
+                rest.append((_certain, route))
+                if self._first_only or route is None:
+                    break
+            elif left is not False:
+                rest.append((left, route))
+        if all(holds is _certain for holds, _ in rest):
+            return self._taken(route for _, route in rest)
+        return rest
+
+    def _taken(self, held: Iterable[Route | None]) -> Routes:
+        """The routes of a post by those of the rules that hold, in order."""
+        found: list[Route] = []
+        for route in held:
             if route is None:
                 return tuple(found)
             if self._first_only:
@@ -186,6 +237,10 @@ class Router:
 def columns_of(event: Event) -> dict[str, Any]:
     """An event's own columns, as `Router.route` takes them."""
     return {**msgspec.structs.asdict(event), "observed": event.processed_at}
+
+
+def _certain(_: Row) -> bool:
+    return True
 
 
 def _is_exempt(post: Post) -> bool:
@@ -239,6 +294,11 @@ class _Index:
         else:
             tables = self._many if seeing.many else self._single
             tables.append(_Table(seeing.values, rules, vocabulary))
+
+    @property
+    def asks_words(self) -> bool:
+        """Whether the words of texts without signs decide which rules are asked."""
+        return bool(self._worded)
 
     def candidates(self, row: Row) -> Iterable[int]:
         """The numbers of the rules to ask, in order."""

@@ -22,7 +22,7 @@ from pipeline.core.errors import ConfigError, raise_problems
 from pipeline.core.event import Route
 from pipeline.core.event_fields import field_at, read_field
 from pipeline.core.field_checks import Regex
-from pipeline.core.routing import DEFAULT_RULE, Queue, Router, Rule, Rules, Seeing
+from pipeline.core.routing import DEFAULT_RULE, Queue, Router, Rule, Rules, Seeing, Told
 from pipeline.core.schema import suggestion
 from pipeline.core.week import zone_of
 
@@ -116,7 +116,8 @@ class _Building:
             if (rule := self._rule(number, table, queues, seen)) is not None
         ]
         said = Rules(tuple(rules), queues, default, self._file.mode == "first", _version(self._file))
-        return Router(said, self._layout, self._see, self._conditions.watch, SIGNS)
+        told = Told(self._conditions.traits, self._conditions.watch, SIGNS)
+        return Router(said, self._layout, self._see, told)
 
     def _names(self) -> None:
         """Judges the names that the file gives, and what they stand for."""

@@ -42,11 +42,7 @@ class SignWatch(Acquaintance):
         plain = [token for token in fresh if token.isascii()]
         # Cut as one text, in which each token is still where it was: a tenth of the time of one by one.
         words = spaced(" ".join(plain))
-        distinct, begun = set(words.split()), self._begun
-        wanted = distinct & self._whole
-        if begun:
-            wanted.update([word for word in distinct if word.startswith(begun)])
-        for token in holding(plain, words, wanted):
+        for token in holding(plain, words, self._whole.intersection(words.split()), self._begun):
             self._keep(token, words_of(token))
         for token in fresh.difference(plain):
             self._keep(token, words_of(token))

@@ -56,6 +56,11 @@ class Phrase(Struct, frozen=True):
         """Whether the text has the phrase."""
         return self.line in (text.line if self.spaced else text.run)
 
+    def may_be_in(self, text: str) -> bool:
+        """Whether all words of the phrase are in a text as it came. Where not, it does not have the phrase;
+        to know that takes a tenth of the time of cutting it into words."""
+        return not text.isascii() or all(map(text.lower().__contains__, self.line.split()))
+
 
 def wording_of(text: str) -> Wording:
     """The words of a text; time is linear in its length."""

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.core import routing
 from pipeline.core.case_work import VERBS
 from pipeline.core.errors import ConfigError
 from pipeline.core.event import Route
@@ -31,6 +32,12 @@ SIMPLE = st.sampled_from(
         'text contains "cancel*"',
         'text contains any of ("no internet", "down")',
         'text contains all of ("bill", "wrong")',
+        'text contains all of ("all down", "no internet")',
+        'author.bio contains "retired"',
+        'text contains "断网"',
+        "author.followers = 3",
+        'language.code in ("en", "de")',
+        "entities exists",
         'text matches "[0-9]+"',
         'posted within "sat-sun UTC"',
         "customer exists",
@@ -60,6 +67,10 @@ EVENTS = st.fixed_dictionaries(
         "hashtags": st.lists(st.sampled_from(["one", "two", "three"]), max_size=2),
         "sentiment": st.fixed_dictionaries({"compound": st.sampled_from([-0.5, 0.0, 0.5])}),
         "customer": st.just({"id": "c"}),
+        "author": st.sampled_from([{"bio": "Retired."}, {"followers": 3}, {"followers": 4, "bio": "x"}]),
+        "language": st.sampled_from([{"code": "en"}, {"code": "fr"}]).map(
+            lambda one: {**one, "confidence": 1}
+        ),
         "entities": st.lists(
             st.fixed_dictionaries(
                 {
@@ -105,6 +116,25 @@ def test_the_index_hides_no_rule_and_reasons_agree(
     assert all(step.reasons for step in asked)
     alone = [bool(router_of(condition).route(columns)) for condition in conditions]
     assert [step.held for step in asked] == alone[: len(asked)]
+
+
+@settings(max_examples=200, deadline=None)
+@given(FILES, st.lists(EVENTS, max_size=12), st.sampled_from(["first", "all"]))
+def test_posts_like_others_before_them_are_routed_as_each_alone(
+    conditions: list[str], events: list[dict[str, Any]], mode: str
+) -> None:
+    router = router_of(*conditions, head=f"mode = '{mode}'\ndefault = 'q5'")
+    alone = [[route.rule for route in router.explain(columns_from(event)).routes] for event in events]
+    assert route_each(router, events) == alone
+    assert route_each(router, events[::-1]) == alone[::-1]
+
+
+def test_more_kinds_of_posts_than_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routing, "_REMEMBERED", 3)
+    router = router_of(*(f'text contains "w{n}"' for n in range(8)))
+    events = [{"text": f"w{n} w{n % 3}"} for n in range(8)]
+    for _ in range(3):
+        assert route_each(router, events) == [[f"r{min(n, n % 3)}"] for n in range(8)]
 
 
 @settings(max_examples=100, deadline=None)

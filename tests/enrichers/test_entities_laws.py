@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import sys
 import time
 import unicodedata
 from collections.abc import Iterable
@@ -13,11 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from enrichers import _names_batch
 from enrichers._names import Names, Span
 from enrichers.entities import EntitiesEnricher, longest
-from pipeline.core.brands import BrandEntity, Brands
+from pipeline.core.brands import BrandEntity, Brands, Guarded
 from pipeline.core.event import Entity
-from pipeline.core.folding import fold
+from pipeline.core.folding import fold, fold_all_readings
 from pipeline.core.post import Author, Post, decode_post
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -147,6 +149,41 @@ def test_tags_in_a_batch_name_what_they_name_alone(before: str, tag: str, behind
     assert enricher.enrich({"post": [one]}) == [enricher.judge(one)]
 
 
+WORDS = """@acme @Acme @acme. @acme-x (@acme) x@acme u/acme #acme #AcmeDown acme Acme acme's acme@x.example
+https://acme.example Rocket rocket's shop Rocket-Shop #RocketShop Bolt bolt"""
+SAID = st.lists(
+    st.tuples(
+        st.sampled_from(WORDS.split()),
+        st.sampled_from([" ", " ", "  ", "\n", "\u2003", "", "\u200b"]),
+    ),
+    max_size=8,
+).map(lambda parts: "".join(word + between for word, between in parts))
+KINDS_OF_NAMES = EntitiesEnricher(
+    Brands(
+        (
+            BrandEntity(id="a", name="a", kind="brand", aliases=("Acme",), handles=("acme",)),
+            BrandEntity(id="b", name="b", kind="brand", aliases=("ACME",), hashtags=("acme",)),
+            BrandEntity(id="s", name="s", kind="brand", aliases=("Rocket Shop",)),
+            BrandEntity(id="r", name="r", kind="brand", aliases=("Rocket",)),
+            BrandEntity(
+                id="g", name="g", kind="brand", guarded=(Guarded(aliases=("Bolt",), near=("shop", "acme")),)
+            ),
+        )
+    )
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(SAID, max_size=4), st.sampled_from(["x", "mail"]))
+def test_tokens_met_before_name_what_they_name_in_the_whole_text(texts: list[str], source: str) -> None:
+    posts = [Post(id=f"{source}:{i}", text=text, author=Author(id="x:a")) for i, text in enumerate(texts)]
+    assert KINDS_OF_NAMES.enrich({"post": posts}) == [KINDS_OF_NAMES.judge(post) for post in posts]
+
+
+def test_an_odd_last_character_is_a_names_as_well_where_a_tag_is_read_word_by_word() -> None:
+    assert [one.text for one in found(KINDS_OF_NAMES, "#AcmeDown @acme\u200b")] == ["Acme", "Acme", "@acme"]
+
+
 def best(enrichers: Iterable[EntitiesEnricher], posts: list[Post]) -> list[float]:
     """Seconds of each, the least of several turns, one after the other so that a busy machine slows both."""
     times = [[1e9] for _ in enrichers]
@@ -170,3 +207,11 @@ def test_a_hundred_thousand_names_cost_no_more_than_a_hundred() -> None:
     finally:
         gc.unfreeze()
     assert long < 1.3 * short
+
+
+def test_signs_that_are_of_no_word_part_words_and_change_nothing() -> None:
+    signs = [chr(code) for code in range(sys.maxunicode + 1) if _names_batch._NO_WORD.match(chr(code))]
+    assert len(signs) > 700
+    for sign in signs:
+        assert fold(f"a{sign}b").words == "a b"
+        assert fold_all_readings(f"#AcmeDown{sign}b").words.split()[:2] == ["acmedown", "b"]
