@@ -1,38 +1,42 @@
-"""The cases that this process wrote lately, as long as nobody else wrote any: what a search does not show.
+"""What this process wrote lately to a small index, as long as nobody else wrote there: what a search does not
+show.
 
 Elasticsearch numbers the operations of a shard one by one. If all that came since a refresh are ours, then
-these and a search are all there is, and the index need not be refreshed again to look for a case.
+these and a search are all there is, and the index need not be refreshed again to look for a record.
 """
 
 from __future__ import annotations
 
 from threading import Lock
+from typing import Generic, TypeVar
 
-from pipeline.core.case import Case
 from sinks._look import Look
 
 MOST = 2000
 """Operations after which a refresh is cheaper than to remember more."""
 
 
-class Recent:
+T = TypeVar("T")
+
+
+class Recent(Generic[T]):
     """Thread-safe. Made for an index of one shard; with another number of them nothing is ever known."""
 
     def __init__(self) -> None:
         self._uuid = ""
         self._from = -1
-        self._ours: dict[int, Case] = {}
+        self._ours: dict[int, tuple[str, T]] = {}
         self._lock = Lock()
 
-    def note(self, operation: int, case: Case) -> None:
-        """This case was written, as the operation of that number; below 0 where the server did not say."""
+    def note(self, operation: int, id: str, record: T) -> None:
+        """This record was written, as the operation of that number; below 0 where the server did not say."""
         with self._lock:
             if operation > self._from:
-                self._ours[operation] = case
+                self._ours[operation] = (id, record)
 
-    def since(self, now: Look | None) -> list[Case] | None:
-        """The cases that a search may not show at the moment of a look; None where others wrote as well, or
-        it is not known."""
+    def since(self, now: Look | None) -> dict[str, T] | None:
+        """The records that a search may not show at the moment of a look, by id; None where others wrote as
+        well, or it is not known."""
         with self._lock:
             if now is None or now.uuid != self._uuid or now.shards != 1 or not now.operations:
                 return None
@@ -40,8 +44,7 @@ class Recent:
             ours = sum(operation <= last for operation in self._ours)
             if ours != last - self._from or len(self._ours) > MOST:
                 return None
-            newest = {case.id: case for _, case in sorted(self._ours.items())}
-            return list(newest.values())
+            return dict(self._ours[operation] for operation in sorted(self._ours))
 
     def begin(self, before: Look | None) -> None:
         """The index was refreshed after that look."""
@@ -53,4 +56,4 @@ class Recent:
             same = before.uuid == self._uuid
             self._uuid, self._from = before.uuid, before.operations[-1]
             kept = self._ours.items() if same else ()
-            self._ours = {operation: case for operation, case in kept if operation > self._from}
+            self._ours = {operation: told for operation, told in kept if operation > self._from}

@@ -24,6 +24,7 @@ from pipeline.core.portions import portions
 from pipeline.core.post import Time
 from pipeline.core.settings import ElasticsearchSettings
 from sinks._client import answering, request
+from sinks._look import Look
 from sinks._recent import Recent
 from sinks.store import Put, Store
 
@@ -88,7 +89,8 @@ class Cases:
     ) -> None:
         self.store = Store(client, settings, "cases")
         self._answers = Store(client, settings, "answers")
-        self._recent = Recent()
+        self._recent: Recent[Held] = Recent()
+        self._ready = ""
         self._clock = clock
         self._sleep = sleep
 
@@ -158,33 +160,40 @@ class Cases:
         for found in self.store.search(wanted, **how):
             yield Held(*case_from(found.source))
 
-    def holding(self, posts: Sequence[str], threads: Sequence[str] = ()) -> list[Case]:
-        """The cases with any of these posts, or of these threads, whoever wrote them a moment ago."""
+    def holding(self, posts: Sequence[str], threads: Sequence[str] = ()) -> dict[str, Held]:
+        """The cases with any of these posts, or of these threads, whoever wrote them a moment ago, by id."""
+        return self._holding(self.store.look(), posts, threads) if posts or threads else {}
+
+    def met(self, posts: Sequence[str], threads: Sequence[str]) -> dict[str, Held]:
+        """As `holding`, for who goes on to change cases and to open those that are not there."""
+        now = self.store.look()
+        if now is None or now.uuid != self._ready:
+            self.get([])
+            self._ready = now.uuid if now else ""
+        return self._holding(now, posts, threads)
+
+    def _holding(self, now: Look | None, posts: Sequence[str], threads: Sequence[str]) -> dict[str, Held]:
         either: list[dict[str, Any]] = []
         if posts:
             either.append({"terms": {"posts": sorted(set(posts))}})
         if threads:
             either.append({"terms": {"thread": sorted(set(threads))}})
-        if not either:
-            return []
         of_posts, of_threads = set(posts), set(threads)
         unseen = {
-            case.id: case
-            for case in self._unseen()
-            if case.thread in of_threads or not of_posts.isdisjoint(case.posts)
+            id: held
+            for id, held in self._unseen(now).items()
+            if held.case.thread in of_threads or not of_posts.isdisjoint(held.case.posts)
         }
         query = {"bool": {"should": either, "minimum_should_match": 1}}
-        found = {held.case.id: held.case for held in self.all(query)}
-        return list((found | unseen).values())
+        return {held.case.id: held for held in self.all(query)} | unseen
 
-    def _unseen(self) -> list[Case]:
+    def _unseen(self, now: Look | None) -> dict[str, Held]:
         """What a search does not show: after this, and with these, it shows what anybody wrote before."""
-        now = self.store.look()
         ours = self._recent.since(now)
         if ours is None:
             self.store.refresh()
             self._recent.begin(now)
-            return []
+            return {}
         return ours
 
     def change(
@@ -193,7 +202,9 @@ class Cases:
         """Does the work on each case and returns those that are there at the end.
 
         ``work`` is pure, for it is repeated where somebody else was quicker. ``known`` spares the first
-        reading. All steps are in the journal when this returns, also those of cases that did not change.
+        reading: a case that is not among them is taken for one that is not there, and where it is all the
+        same, its write fails and it is read. All steps are in the journal when this returns, also those of
+        cases that did not change.
         """
         left = list(dict.fromkeys(ids))
         done: dict[str, Case] = {}
@@ -231,9 +242,9 @@ class Cases:
             for held, case in wanted
         ]
         entries, lost = [], []
-        for (_, case), number in zip(wanted, self.store.write(puts, only_newer=True), strict=True):
+        for (held, case), number in zip(wanted, self.store.write(puts, only_newer=True), strict=True):
             if number is not None:
-                self._recent.note(number, case)
+                self._recent.note(number, case.id, Held(case, held.case.revision if held else 0))
                 done[case.id] = case
                 entries.append(Entry(case=case.id, step=case.history[-1]))
             else:

@@ -28,6 +28,8 @@ _encode = msgspec.json.Encoder().encode
 
 PAGE = 1000
 _BULK = 1000
+_READ = "filter_path=docs._id,docs._version,docs._source,docs.error"
+_WRITTEN = "filter_path=items.*._id,items.*._seq_no,items.*.status,items.*.error"
 
 
 class Found(Struct, frozen=True):
@@ -94,11 +96,11 @@ class Store:
             body = _encode({"ids": list(ids[start : start + PAGE])})
             with answering(self.client, self.index):
                 try:
-                    answer = request(self.client, "POST", f"/{self.index}/_mget", body)
+                    answer = request(self.client, "POST", f"/{self.index}/_mget?{_READ}", body)
                 except NotFoundError:
                     return {}
             for doc in answer["docs"]:
-                if doc.get("found"):
+                if "_source" in doc:
                     found[doc["_id"]] = Found(doc["_version"], doc["_source"])
                 elif "error" in doc:
                     self._not_told(msgspec.convert(doc["error"], Cause))
@@ -130,7 +132,7 @@ class Store:
         for start in range(0, len(puts), _BULK):
             lines = b"".join(self._lines(put, kind) for put in puts[start : start + _BULK])
             with answering(self.client, self.index):
-                answer = request(self.client, "POST", "/_bulk", lines, lines=True)
+                answer = request(self.client, "POST", f"/_bulk?{_WRITTEN}", lines, lines=True)
             done += [self._number(item) for item in answer["items"]]
         return done
 

@@ -278,8 +278,16 @@ def encode_entry(entry: Entry) -> bytes:
 
 def document_of(case: Case, journaled: int, written_at: datetime | None = None) -> dict[str, object]:
     """The case as readers of the index see it; ``journaled`` is the revision up to which the journal is
-    known to hold its steps, ``written_at`` the time of this write where it is one of work."""
+    known to hold its steps, ``written_at`` the time of this write where it is one of work.
+
+    Claims are pairs of post and claim there, for Elasticsearch remembers every name of a field that it meets:
+    with ids for names, each case cost it more than the post itself.
+    """
     document: dict[str, object] = structs.asdict(case)
+    document["claims"] = list(case.claims.items())
+    document["history"] = [
+        structs.replace(step, before=_paired(step.before), after=_paired(step.after)) for step in case.history
+    ]
     document["author"] = {"id": document.pop("author_id")}
     customer = document.pop("customer_id")
     if customer:
@@ -295,7 +303,25 @@ def case_from(document: Mapping[str, Any]) -> tuple[Case, int]:
     flat["author_id"] = flat.pop("author", {}).get("id", "")
     flat["customer_id"] = flat.pop("customer", {}).get("id", "")
     journaled: int = flat.pop("journaled", 0)
+    flat = _keyed(flat)
+    flat["history"] = [
+        {name: _keyed(value) if name in ("before", "after") else value for name, value in step.items()}
+        for step in flat.get("history", ())
+    ]
     try:
         return msgspec.convert(flat, Case), journaled
     except msgspec.ValidationError as error:
         raise RejectedError(f"case {document.get('id')}: {error}", "invalid") from None
+
+
+def _paired(changes: Changes) -> Changes:
+    """Of another form than its type says: only for being written."""
+    if changes.claims is UNSET:
+        return changes
+    return structs.replace(changes, claims=list(changes.claims.items()))
+
+
+def _keyed(table: dict[str, Any]) -> dict[str, Any]:
+    """The claims by post. A document of an earlier version has them so already."""
+    claims = table.get("claims")
+    return {**table, "claims": dict(claims)} if isinstance(claims, list) else table

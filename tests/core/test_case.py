@@ -185,6 +185,13 @@ def test_a_case_survives_the_index_and_the_journal(log: list[Event], act: Act) -
         entries = [encode_entry(Entry(case=id, step=step)) for step in case.history]
         assert fold(id, [decode_entry(raw).step for raw in entries]) == case
         assert "it broke" not in str(document), "a case holds no text"
+        for entry, step in zip(document["history"], case.history, strict=True):
+            assert all(
+                isinstance(entry.get(part, {}).get("claims", []), list) for part in ("before", "after")
+            )
+            entry |= {"before": msgspec.to_builtins(step.before), "after": msgspec.to_builtins(step.after)}
+        document["claims"] = msgspec.to_builtins(case.claims)
+        assert case_from(document) == (case, 7), "as an earlier version wrote it"
 
 
 def opened(*routes: Any, **post: Any) -> Case:

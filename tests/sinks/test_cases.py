@@ -103,7 +103,7 @@ def test_a_batch_of_plain_posts_asks_nothing(
     assert asked
     asked.clear()
     keeper.follow([event("x:1", [route("a")])])
-    assert len(asked) == 2, f"a repeat reads the case and the marks of answers: {asked}"
+    assert len(asked) == 3, f"a repeat looks, searches and reads the marks of answers: {asked}"
     assert journal.records <= 3
 
 
@@ -194,9 +194,9 @@ def test_writers_of_several_partitions_make_one_case(cases: Cases, journal: Memo
 
     def person(name: str) -> None:
         for n in range(6):
-            for case in cases.holding([one.post.id for one in events]):
+            for id in cases.holding([one.post.id for one in events]):
                 cases.change(
-                    [case.id], lambda _, c, n=n: work.add_note(c, name, minutes(n), f"{name} {n}"), journal
+                    [id], lambda _, c, n=n: work.add_note(c, name, minutes(n), f"{name} {n}"), journal
                 )
 
     with ThreadPoolExecutor(6) as pool:

@@ -56,7 +56,7 @@ class Desk:
 
     def _like(self, word: str) -> list[Case]:
         if ":" in word:
-            return self.cases.holding([word])
+            return [held.case for held in self.cases.holding([word]).values()]
         if not re.fullmatch(rf"[0-9a-f]{{{SHORTEST},{_WHOLE}}}", word):
             raise ConfigError(
                 f"`{word}` is no case: write its id, its first characters ({SHORTEST} at least),"

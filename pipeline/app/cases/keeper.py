@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
-from msgspec import Struct
-
 from pipeline.core.case import Case, cases_of
 from pipeline.core.case_events import Told, answered, assign, follow
 from pipeline.core.event import Event
@@ -17,15 +15,6 @@ from pipeline.core.version import change_of
 from sinks.cases import Answer, Cases, Held, Journal, NotReady, post_key, thread_key
 
 Marks = Mapping[str, tuple[Answer, ...]]
-
-
-class _Met(Struct, frozen=True):
-    """``ids`` are the cases where each post belongs, ``known`` those of them that are there, ``found`` what
-    a search found besides."""
-
-    ids: Mapping[str, Sequence[str]]
-    known: Mapping[str, Held]
-    found: Sequence[Case]
 
 
 class CaseKeeper:
@@ -68,37 +57,34 @@ class CaseKeeper:
         if marks:
             self._cases.mark(marks)
         met = self._meet(theirs, ours)
-        cases = {case.id: case for case in met.found}
+        cases = {id: held.case for id, held in met.items()}
         if theirs:
             changed = self._note_events(theirs, met)
             marks |= self._marks_of(theirs)
             cases |= changed
         self._note_answers(list(cases.values()), marks, events[-1])
 
-    def _meet(self, theirs: Sequence[Event], ours: Sequence[Event]) -> _Met:
-        """Reads and finds the cases that the events are about; looks for all at once, for each search has to
-        have the index refreshed."""
-        ids = {event.post.id: [id for id, _ in cases_of(event)] for event in theirs}
-        read = list(dict.fromkeys(id for of_post in ids.values() for id in of_post))
-        known = self._cases.get(read) if theirs else {}
-        sought = [event.post.id for event in theirs if not _is_at_home(event, ids[event.post.id], known)]
+    def _meet(self, theirs: Sequence[Event], ours: Sequence[Event]) -> dict[str, Held]:
+        """Finds the cases that the events are about, all at once. What a search does not find is there only
+        where somebody opens it this instant, or where it is a thread's and has not met the post yet."""
+        posts = [event.post.id for event in theirs]
         answered = [event.post.in_reply_to for event in ours if event.post.in_reply_to]
         threads = [event.post.thread for event in ours if event.post.thread]
-        return _Met(ids, known, self._cases.holding([*sought, *answered], threads))
+        met = self._cases.met([*posts, *answered], threads)
+        joined = dict.fromkeys(id for event in theirs if event.post.thread for id, _ in cases_of(event))
+        if unmet := [id for id in joined if id not in met]:
+            met |= self._cases.get(unmet)
+        return met
 
-    def _note_events(self, events: Sequence[Event], met: _Met) -> dict[str, Case]:
+    def _note_events(self, events: Sequence[Event], met: Mapping[str, Held]) -> dict[str, Case]:
         told = _told(events, met)
-        known = dict(met.known)
-        read = {id for of_post in met.ids.values() for id in of_post}
-        if more := [id for id in told if id not in read]:
-            known |= self._cases.get(more)
 
         def work(id: str, case: Case | None) -> Case | None:
             for one in told[id]:
                 case = follow(id, case, one)
             return case
 
-        return self._cases.change(told, work, self._journal, known)
+        return self._cases.change(told, work, self._journal, met)
 
     def _marks_of(self, events: Sequence[Event]) -> Marks:
         """The answers so far to the posts that a rule routes."""
@@ -122,14 +108,15 @@ class CaseKeeper:
         self._cases.change(meant, work, self._journal)
 
 
-def _told(events: Sequence[Event], met: _Met) -> dict[str, list[Told]]:
+def _told(events: Sequence[Event], met: Mapping[str, Held]) -> dict[str, list[Told]]:
     """What each case hears."""
+    holding: defaultdict[str, list[Case]] = defaultdict(list)
+    for held in met.values():
+        for post_id in held.case.claims:
+            holding[post_id].append(held.case)
     told: defaultdict[str, list[Told]] = defaultdict(list)
     for event in events:
-        post_id = event.post.id
-        at_home = [met.known[id].case for id in met.ids[post_id] if id in met.known]
-        holding = {case.id: case for case in (*met.found, *at_home) if post_id in case.claims}
-        for id, one in assign(event, list(holding.values())):
+        for id, one in assign(event, holding.get(event.post.id, ())):
             told[id].append(one)
     return told
 
@@ -145,13 +132,6 @@ def _is_changed(event: Event) -> bool:
 def _is_answer(event: Event) -> bool:
     post = event.post
     return post.direction == "outbound" and bool(post.in_reply_to or post.thread)
-
-
-def _is_at_home(event: Event, ids: Sequence[str], known: Mapping[str, Held]) -> bool:
-    """Whether the post is, unchanged, in the very cases where it belongs: nothing is to be looked for."""
-    return not _is_changed(event) and all(
-        id in known and event.post.id in known[id].case.claims for id in ids
-    )
 
 
 def _marks(ours: Sequence[Event]) -> dict[str, list[Answer]]:
