@@ -19,6 +19,9 @@ from pipeline.app.lease import Lease
 # aiokafka has one fetch at a time under way to a broker, and what that does not ask for waits until the
 # broker has answered. Faust lets it hold an answer back for 1.5 s where there is nothing new.
 FETCH_WAIT_MS = 50
+# What asks for every partition keeps none waiting, and news of any answers it at once. What else goes to the
+# broker over that connection, after a rebalance say, still waits for it. An idle process wakes so seldom.
+IDLE_FETCH_WAIT_MS = 250
 
 # What proves, when it is answered well, that the group has us. Not so a heartbeat that is told of a
 # rebalance: who does not rejoin in time is thrown out though its heart beats.
@@ -49,6 +52,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return answer
 
         coordinator._send_req = listening
+        _wait_by_what_is_asked(self._ensure_consumer()._fetcher)
 
     def _create_worker_consumer(self, transport: driver.Transport) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -92,6 +96,18 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if fetcher is not None:
             for waiter in list(fetcher._fetch_waiters):
                 fetcher._notify(waiter)
+
+
+def _wait_by_what_is_asked(fetcher: Any) -> None:
+    """Has each fetch wait for news as long as is good for the partitions that it leaves out."""
+    actions = fetcher._get_actions_per_node
+
+    def acting(assignment: Any) -> Any:
+        left_out = fetcher._records or any(assignment.state_value(tp).paused for tp in assignment.tps)
+        fetcher._fetch_max_wait_ms = FETCH_WAIT_MS if left_out else IDLE_FETCH_WAIT_MS
+        return actions(assignment)
+
+    fetcher._get_actions_per_node = acting
 
 
 def _places(consumer: Any) -> dict[TP, int]:

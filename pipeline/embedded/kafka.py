@@ -28,6 +28,11 @@ QUICK_START = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 LARGEST_MESSAGE = 16 * 1024 * 1024
 """Bytes; a post with a long thread of quoted mail must fit."""
 
+LARGEST_INDEX = 3 * 1024 * 1024 + 256 * 1024
+"""Bytes with which the two indices of a partition are made, zeros all of them. A disk that reads far ahead
+has them in memory with the first record: by the server's default 20 MB and some milliseconds a partition.
+Not below 3 MiB: the times of a segment of 1 GB fill so much, also in a home that was there before."""
+
 OFFSETS_RETENTION_MINUTES = 30 * 24 * 60
 """A consumer that was away for a month still finds its place; the server's default is a week."""
 
@@ -51,6 +56,7 @@ share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=4
 message.max.bytes={LARGEST_MESSAGE}
 replica.fetch.max.bytes={LARGEST_MESSAGE}
+log.index.size.max.bytes={LARGEST_INDEX}
 group.initial.rebalance.delay.ms=0
 # A killed broker is let in again only when its old session has ended, by default after nine seconds.
 broker.session.timeout.ms=3000

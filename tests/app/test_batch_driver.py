@@ -13,13 +13,13 @@ from typing import Any
 import faust
 import pytest
 from aiokafka.client import AIOKafkaClient
-from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.fetcher import Fetcher, FetchError
 from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.structs import ConsumerRecord
 from aiokafka.structs import TopicPartition as AioTopicPartition
 from faust.types import TP
 
-from pipeline.app import batch_driver
+from pipeline.app import batch_driver, consumer_thread
 from pipeline.app.batch_driver import BatchConsumer
 
 HERE = TP("posts", 0)
@@ -115,16 +115,21 @@ def test_what_was_fetched_before_a_rebalance_is_not_taken_up_behind_it(
     driven(act)
 
 
+def _fetcher_of(places: Sequence[AioTopicPartition]) -> tuple[AIOKafkaClient, Any, Fetcher]:
+    """One that stands in the midst of these partitions, without a broker; to be called within a loop."""
+    client, subscription = AIOKafkaClient(bootstrap_servers="127.0.0.1:9"), SubscriptionState()
+    subscription.subscribe({"posts"})
+    subscription.assign_from_subscribed(places)
+    for tp in places:
+        subscription.subscription.assignment.state_value(tp).seek(100)
+    return client, subscription, Fetcher(client, subscription)
+
+
 def test_a_partition_of_which_nothing_was_committed_begins_anew() -> None:
     async def act(consumer: BatchConsumer) -> None:
         places = [AioTopicPartition("posts", number) for number in range(4)]
-        client, subscription = AIOKafkaClient(bootstrap_servers="127.0.0.1:9"), SubscriptionState()
-        subscription.subscribe({"posts"})
-        subscription.assign_from_subscribed(places[:3])
-        fetcher = Fetcher(client, subscription)
+        client, subscription, fetcher = _fetcher_of(places[:3])
         states = [subscription.subscription.assignment.state_value(tp) for tp in places[:3]]
-        for state in states:
-            state.seek(100)
         thread: Any = consumer._thread
         thread._consumer = SimpleNamespace(_fetcher=fetcher, assignment=subscription.assigned_partitions)
 
@@ -143,3 +148,30 @@ def test_a_partition_of_which_nothing_was_committed_begins_anew() -> None:
             await client.close()
 
     driven(act)
+
+
+def test_only_a_fetch_of_all_partitions_waits_long_for_news() -> None:
+    async def waits() -> list[tuple[int, int]]:
+        """How many partitions each of three fetches asks for, and how many milliseconds it waits."""
+        places = [AioTopicPartition("posts", number) for number in range(3)]
+        client, subscription, fetcher = _fetcher_of(places)
+        cluster: Any = client.cluster
+        cluster.leader_for_partition = lambda _tp: 1
+        assignment = subscription.subscription.assignment
+        consumer_thread._wait_by_what_is_asked(fetcher)
+        found = []
+        try:
+            for held, paused in ((0, 0), (1, 0), (0, 1)):
+                fetcher._records.update({tp: FetchError(error=None, backoff=0) for tp in places[:held]})
+                for tp in places[:paused]:
+                    assignment.state_value(tp).pause()
+                [(_, request)] = fetcher._get_actions_per_node(assignment)[0]
+                found.append((sum(len(asked) for _, asked in request.topics), request._max_wait_ms))
+                fetcher._records.clear()
+        finally:
+            await fetcher.close()
+            await client.close()
+        return found
+
+    short, long = consumer_thread.FETCH_WAIT_MS, consumer_thread.IDLE_FETCH_WAIT_MS
+    assert asyncio.run(waits()) == [(3, long), (2, short), (2, short)]
