@@ -88,21 +88,21 @@ class ContactsEnricher:
         """The contacts of each post, at most ``MOST`` a post: those of the header, the text, the bio. Before
         them stands the author's handle."""
         posts: Sequence[Post] = columns["post"]
+        authors = [post.author for post in posts]
         found: dict[int, dict[Contact, None]] = {}
-        for i, post in enumerate(posts):
-            author = post.author
+        for i, author in enumerate(authors):
             if "@" in author.handle or "@" in author.id:
-                found[i] = dict.fromkeys(_of_header(post))
-        places = [(i, "text", post.text) for i, post in enumerate(posts)]
-        places += [(i, "bio", post.author.bio) for i, post in enumerate(posts) if post.author.bio]
-        for at in self._suspects(Texts([text for _, _, text in places])):
-            i, place, text = places[at]
-            if fresh := list(self._of_text(place, text)):
+                found[i] = dict.fromkeys(_of_header(posts[i]))
+        with_bio = [i for i, author in enumerate(authors) if author.bio]
+        texts = [post.text for post in posts] + [authors[i].bio for i in with_bio]
+        for at in self._suspects(Texts(texts)):
+            i, place = (at, "text") if at < len(posts) else (with_bio[at - len(posts)], "bio")
+            if fresh := list(self._of_text(place, texts[at])):
                 found.setdefault(i, {}).update(dict.fromkeys(fresh))
-        return [
-            self._of_handle(post) + (tuple(found[i])[:MOST] if i in found else ())
-            for i, post in enumerate(posts)
-        ]
+        shown = [self._of_handle(post) if post.author.handle else () for post in posts]
+        for i, contacts in found.items():
+            shown[i] += tuple(contacts)[:MOST]
+        return shown
 
     def _of_handle(self, post: Post) -> tuple[Contact, ...]:
         who = post.source, post.author.handle
