@@ -3,16 +3,19 @@
 All batches that wait when a writer is free are written as one, whatever their partitions: few events go on
 at once, and under a backlog a request holds many. A partition is in one writer's hands at a time, so that
 its batches follow each other strictly, for the sink looks up where a post lives before it writes.
+
+What follows from the posts, such as cases, comes behind in a hand of its own, in the order of the writes,
+while the next posts are written: they are found the sooner, and what gathers meanwhile is followed up as one.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -31,6 +34,7 @@ from pipeline.core.retention import Expiry
 
 # Two requests at once keep Elasticsearch busy while the next body is built.
 WRITERS = 2
+FOLLOWERS = 1
 # Records that are written as one; a batch of more is not cut.
 TOGETHER = 2000
 
@@ -39,9 +43,23 @@ IN_HAND = 64
 bound is in records (`room` of the stage)."""
 
 
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
 class _Waiting(Struct, eq=False):
     batch: RecordBatch
     done: asyncio.Future[Counts]
+
+
+class _Written(Struct, frozen=True, eq=False):
+    """Batches whose posts are in the index or refused, the events that it took, what is on its way to Kafka,
+    and how many of each batch were refused."""
+
+    taken: Sequence[_Waiting]
+    accepted: list[Event]
+    sent: Future[None]
+    refusals: list[int]
 
 
 class _Read(Struct, frozen=True, eq=False):
@@ -89,7 +107,9 @@ class IndexStage:
         self._writers = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._lanes: dict[int, Lane] = {}
-        self._threads = ThreadPoolExecutor(WRITERS, thread_name_prefix="groundswell-index")
+        self._written: list[_Written] = []
+        self._follows = False
+        self._threads = ThreadPoolExecutor(WRITERS + FOLLOWERS, thread_name_prefix="groundswell-index")
 
     async def begin(self, batch: RecordBatch) -> asyncio.Future[Counts]:
         """Returns once there is room; the future is done when each event is in the index or set aside."""
@@ -102,10 +122,13 @@ class IndexStage:
         self._waiting.append(waiting)
         if self._writers < WRITERS:
             self._writers += 1
-            writer = loop.create_task(self._work_off())
-            self._tasks.add(writer)
-            writer.add_done_callback(self._tasks.discard)
+            self._start(self._work_off())
         return waiting.done
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _work_off(self) -> None:
         """Writes until nothing waits that may be written now, or a write fails."""
@@ -117,24 +140,46 @@ class IndexStage:
             self._writers -= 1
 
     async def _see_to(self, taken: Sequence[_Waiting]) -> bool:
-        """Writes batches as one and tells of each; False where that failed, and the process is to end."""
+        """Writes the posts of batches as one; False where that failed, and the process is to end."""
         partitions = {one.batch.partition for one in taken}
         self._writing |= partitions
-        batches = [one.batch for one in taken]
         try:
-            loop = asyncio.get_running_loop()
-            counts = await loop.run_in_executor(self._threads, self._write, batches)
+            written = await self._aside(self._write, taken)
         except Exception as error:
-            for one in taken:
-                one.done.set_exception(error)
+            _fail(taken, error)
             return False
         finally:
             self._writing -= partitions
-        for one, count in zip(taken, counts, strict=True):
-            self._held -= len(one.batch.records)
-            one.done.set_result(count)
-        self._let_go.set()
+        self._written.append(written)
+        if not self._follows:
+            self._follows = True
+            self._start(self._follow_up())
         return True
+
+    async def _follow_up(self) -> None:
+        """Sees to what follows from posts until all that is written is done, or it fails."""
+        try:
+            while written := self._written:
+                self._written = []
+                try:
+                    await self._aside(self._follow, written)
+                except Exception as error:
+                    _fail([one for group in written for one in group.taken], error)
+                    return
+                for group in written:
+                    self._done(group)
+                self._let_go.set()
+        finally:
+            self._follows = False
+
+    def _done(self, group: _Written) -> None:
+        for one, refused in zip(group.taken, group.refusals, strict=True):
+            size = len(one.batch.records)
+            self._held -= size
+            one.done.set_result((size - refused, refused))
+
+    async def _aside(self, act: Callable[[_T], _R], what: _T) -> _R:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, act, what)
 
     def _take(self) -> list[_Waiting]:
         """What is to be written next, oldest first."""
@@ -153,7 +198,8 @@ class IndexStage:
         self._waiting = left
         return taken
 
-    def _write(self, batches: Sequence[RecordBatch]) -> list[Counts]:
+    def _write(self, taken: Sequence[_Waiting]) -> _Written:
+        batches = [one.batch for one in taken]
         self._take_over(batches)
         read = self._decode(batches)
         events = read.events
@@ -169,13 +215,14 @@ class IndexStage:
                 read.refusals[number] += 1
         # Set aside for good, and marked, before the batch counts as done; meanwhile the cases are seen to.
         sent = self._producer.send(read.refused + self._marks.behind(events, ahead))
+        return _Written(taken, accepted, sent, read.refusals)
+
+    def _follow(self, written: Sequence[_Written]) -> None:
+        accepted = [event for group in written for event in group.accepted]
         for act in self._then:
             self._patience.insist(partial(act, accepted))
-        self._producer.wait(sent)
-        return [
-            (len(batch.records) - refused, refused)
-            for batch, refused in zip(batches, read.refusals, strict=True)
-        ]
+        for group in written:
+            self._producer.wait(group.sent)
 
     def _take_over(self, batches: Sequence[RecordBatch]) -> None:
         """With each assignment somebody else may have written posts of the partition a moment ago."""
@@ -214,3 +261,8 @@ class IndexStage:
         self._patience.end()
         self._producer.abandon()
         self._threads.shutdown()
+
+
+def _fail(taken: Sequence[_Waiting], error: Exception) -> None:
+    for one in taken:
+        one.done.set_exception(error)

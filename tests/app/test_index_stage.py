@@ -41,6 +41,17 @@ class Shelf:
         self.gate = threading.Event()
         self.gate.set()
         self.fault: Exception | None = None
+        self.followed: list[list[str]] = []
+        self.behind = threading.Event()
+        self.behind.set()
+        self.trouble: Exception | None = None
+
+    def follow(self, events: Sequence[Event]) -> None:
+        """What is done once posts are written; held up while ``behind`` is closed."""
+        self.followed.append([event.post.id for event in events])
+        self.behind.wait(10)
+        if self.trouble:
+            raise self.trouble
 
     def write(self, events: Sequence[Event]) -> list[str | None]:
         self.writes.append([event.post.id for event in events])
@@ -67,11 +78,15 @@ def run(shelf: Shelf) -> Iterator[Callable[..., None]]:
         async def with_stage() -> None:
             patience = Patience("elasticsearch", Health("index", Meters()), logging.getLogger("test"))
             marks = AuthorMarks(TOPICS.authors.name, lambda _: {})
-            stage = IndexStage(shelf, producer, TOPICS, lambda: NOW, patience, marks=marks, room=room)
+            then = [shelf.follow]
+            stage = IndexStage(
+                shelf, producer, TOPICS, lambda: NOW, patience, marks=marks, room=room, then=then
+            )
             try:
                 await asyncio.wait_for(act(stage), 20)
             finally:
                 shelf.gate.set()
+                shelf.behind.set()
                 stage.close()
 
         asyncio.run(with_stage())
@@ -205,5 +220,57 @@ def test_a_batch_that_comes_as_the_writers_end_is_not_left_lying(shelf: Shelf, r
         # The loop stands still meanwhile, so both writers end in one and the same turn of it.
         time.sleep(0.2)
         await asyncio.wait_for(following, 10)
+
+    run(act)
+
+
+def test_posts_do_not_wait_for_what_follows_from_those_before(shelf: Shelf, run: Any) -> None:
+    log = Log(0)
+
+    async def act(stage: IndexStage) -> None:
+        shelf.behind.clear()
+        done = []
+        for number in range(4):
+            done.append(await stage.begin(log.batch()))
+            await busy(shelf, number + 1)
+        await asyncio.sleep(0.05)
+        assert not any(one.done() for one in done), "a batch counts as done once all is seen to"
+        shelf.behind.set()
+        await asyncio.gather(*done)
+
+    run(act)
+    assert shelf.followed[0] == ["x:0-0"]
+    followed = [id for ids in shelf.followed for id in ids]
+    assert followed == [f"x:0-{offset}" for offset in range(4)], "in their order"
+    assert len(shelf.followed) <= 3, "what gathered is followed up as one"
+
+
+def test_there_is_no_room_for_more_while_what_follows_is_behind(shelf: Shelf, run: Any) -> None:
+    log = Log(0)
+
+    async def act(stage: IndexStage) -> None:
+        shelf.behind.clear()
+        done = [await stage.begin(log.batch(5)) for _ in range(2)]
+        more = asyncio.ensure_future(stage.begin(log.batch()))
+        await busy(shelf, 1)
+        await asyncio.sleep(0.05)
+        assert not more.done()
+        shelf.behind.set()
+        await asyncio.gather(*done, await more)
+
+    run(act, room=10)
+
+
+def test_a_failure_of_what_follows_reaches_its_batches(shelf: Shelf, run: Any) -> None:
+    log = Log(0)
+    shelf.trouble = FatalError("over")
+
+    async def act(stage: IndexStage) -> None:
+        shelf.behind.clear()
+        done = [await stage.begin(log.batch()) for _ in range(3)]
+        await busy(shelf, 1)
+        shelf.behind.set()
+        ends = await asyncio.gather(*done, return_exceptions=True)
+        assert [str(end) for end in ends] == ["over"] * 3
 
     run(act)
