@@ -25,19 +25,19 @@ from pipeline.core.reading import (
 TEXTS = st.lists(st.text(st.sampled_from("ab \n\u3000\x1f\r\v"), max_size=12), max_size=6)
 
 
-class Counting(Acquaintance):
-    """Counts how often it learns each token."""
+class Counting(Acquaintance[str]):
+    """Counts how often it judges each token, which is its own sign."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.known: dict[str, int] = {}
+    MARKS = ("", START, UNREAD)
 
-    def learn(self, fresh: set[str]) -> None:
-        for token in fresh:
+    def signs(self, tokens: list[str]) -> list[str]:
+        for token in tokens:
             self.known[token] = self.known.get(token, 0) + 1
+        return tokens
 
     def forget(self) -> None:
-        self.known = {}
+        super().forget()
+        self.known: dict[str, int] = {}
 
 
 class Lengths(Signs):
@@ -69,19 +69,23 @@ def test_a_token_too_long_to_remember_is_marked() -> None:
     assert max(map(len, read.log)) == reading.LONGEST
 
 
-def test_by_text_and_places_find_the_same_tokens() -> None:
-    read = Reading(["a b", "", "b c b"])
-    assert read.by_text({START, "b"}) == {0: ["b"], 2: ["b", "b"]}
-    assert [read.tokens[i] for i in read.places({"b", "c"})] == ["b", "b", "c", "b"]
+def test_tokens_too_long_to_remember_leave_the_numbers_of_others_alone() -> None:
+    vocabulary, step = Vocabulary(), Counting()
+    long = "b" * (reading.LONGEST + 1)
+    for n in range(5):
+        texts = [f"a{n} {long} {long} c", f"{long}{n} d{n} a{n}"]
+        expected = ["", "", START, f"a{n}", UNREAD, UNREAD, "c", "", "", START, UNREAD, f"d{n}", f"a{n}"]
+        assert list(step.of_each(Reading(texts, vocabulary))) == [*expected, "", "", START]
+    assert max(map(len, step.known)) == reading.LONGEST
 
 
 def test_a_chain_s_tokens_are_learnt_once_by_each_step_whenever_it_comes() -> None:
     vocabulary, early, late = Vocabulary(), Counting(), Counting()
     for text in ("a b", "b c", "a c"):
         read = Columns({"post": posts(text)}, vocabulary).reading
-        early.meet(read)
-    late.meet(read)
-    late.meet(read)
+        early.of_each(read)
+    late.of_each(read)
+    late.of_each(read)
     assert early.known == late.known == {"a": 1, "b": 1, "c": 1}
 
 
@@ -89,8 +93,8 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "REMEMBERED", 10)
     vocabulary, step, stray = Vocabulary(), Counting(), Counting()
     for n in range(100):
-        step.meet(Reading([f"word{n}"], vocabulary))
-        stray.meet(Reading([f"word{n}"]))
+        step.of_each(Reading([f"word{n}"], vocabulary))
+        stray.of_each(Reading([f"word{n}"]))
         assert f"word{n}" in step.known
         assert f"word{n}" in stray.known
         assert len(step.known) <= 10
