@@ -18,6 +18,8 @@ from itertools import accumulate, count, islice
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
+from pipeline.core.portions import portions
+
 Sign = TypeVar("Sign")
 
 EDGE, START, UNREAD = "\n", "\r", "\v"
@@ -33,6 +35,9 @@ REMEMBERED = 100_000
 _MARKS = (EDGE, START, UNREAD)
 """Their places are their numbers."""
 _BEFORE = (EDGE, EDGE, START)
+
+_AT_ONCE = 64
+"""Texts whose tokens are looked up together, while they still are in the processor's caches."""
 
 
 def holding(tokens: Sequence[str], words: str, wanted: Iterable[str], begun: Iterable[str] = ()) -> list[str]:
@@ -65,21 +70,29 @@ class Vocabulary:
         self._numbers = defaultdict(count(len(_MARKS)).__next__, zip(_MARKS, count()))
         self._dropped = 0
 
-    def numbers(self, tokens: Sequence[str]) -> Sequence[int]:
-        """The number of each of the tokens, at least two; of ``UNREAD`` for those that are too long."""
+    def numbers(self, texts: Iterable[str]) -> list[int]:
+        """The numbers of all tokens of the texts, with marks between these; of ``UNREAD`` for what is too
+        long."""
         if len(self.log) > REMEMBERED:
             self._begin()
         known, log = self._numbers, self.log
-        # Half the time of one look-up after the other, and new ones need no line of Python.
-        numbers: Sequence[int] = itemgetter(*tokens)(known)
+        numbers: list[int] = []
+        for some in portions(texts, _AT_ONCE):
+            tokens: list[str] = []
+            for text in some:
+                tokens += _BEFORE
+                tokens += text.split()
+            # Half the time of one look-up after the other, and new ones need no line of Python.
+            numbers += itemgetter(*tokens)(known)
+        numbers += map(_MARKS.index, _BEFORE)
         fresh = list(islice(reversed(known), len(known) + self._dropped - len(log)))
         fresh.reverse()
         log += fresh
         if fresh and len(max(fresh, key=len)) > LONGEST:
-            numbers = self._without(set(filter(_is_long, fresh)), numbers)
+            return self._without(set(filter(_is_long, fresh)), numbers)
         return numbers
 
-    def _without(self, tokens: set[str], numbers: Sequence[int]) -> list[int]:
+    def _without(self, tokens: set[str], numbers: list[int]) -> list[int]:
         """The numbers without those of these tokens, of which only a beginning stays in the log."""
         dropped = set(map(self._numbers.pop, tokens))
         self._dropped += len(dropped)
@@ -94,32 +107,25 @@ def _is_long(token: str) -> bool:
 
 
 class Reading:
-    """The tokens of all texts of a batch in one list, each text's behind ``EDGE, EDGE, START``.
+    """The tokens of all texts of a batch in a row, each text's behind ``EDGE, EDGE, START``.
 
-    The same three close the list, so that ``START`` number i and the next one enclose text i; whoever looks
+    The same three close the row, so that ``START`` number i and the next one enclose text i; whoever looks
     three tokens back or two ahead never sees another text's. ``pick`` takes from a list what stands there for
     each of the tokens, by their numbers in ``log``: that of the vocabulary if one is given, else its own.
     """
 
-    __slots__ = ("log", "pick", "tokens", "vocabulary")
+    __slots__ = ("_numbers", "log", "pick", "vocabulary")
 
-    def __init__(self, texts: Iterable[str], vocabulary: Vocabulary | None = None) -> None:
-        tokens: list[str] = []
-        for text in texts:
-            tokens += _BEFORE
-            tokens += text.split()
-        tokens += _BEFORE
+    def __init__(self, texts: Sequence[str], vocabulary: Vocabulary | None = None) -> None:
         own = vocabulary or Vocabulary()
-        numbers = own.numbers(tokens)
-        unread = _MARKS.index(UNREAD)
-        if unread in numbers:
-            tokens = [
-                UNREAD if number == unread else token for number, token in zip(numbers, tokens, strict=True)
-            ]
-        self.tokens = tokens
+        self._numbers = own.numbers(texts)
         self.log = own.log
-        self.pick: Callable[[Sequence[Any]], tuple[Any, ...]] = itemgetter(*numbers)
+        self.pick: Callable[[Sequence[Any]], tuple[Any, ...]] = itemgetter(*self._numbers)
         self.vocabulary = vocabulary
+
+    def __getitem__(self, place: int) -> str:
+        """The token at that place."""
+        return self.log[self._numbers[place]]
 
 
 class Columns(dict[str, Any]):
