@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import string
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count, repeat
 from typing import NamedTuple
@@ -42,6 +43,29 @@ class _Valence(NamedTuple):
 
     among_others: float | None
     alone: float | None
+
+
+class _Tokens:
+    """The tokens of a reading, with words in the place of some. Few are ever asked for."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._starts: list[int] = []
+        self._words: list[list[str]] = []
+        self._added: list[int] = [0]
+
+    def spell_out(self, place: int, words: list[str]) -> None:
+        """Puts words in place of the token at that place of the reading, the last so far."""
+        added = self._added[-1]
+        self._starts.append(place + added)
+        self._words.append(words)
+        self._added.append(added + len(words) - 1)
+
+    def __getitem__(self, place: int) -> str:
+        i = bisect_right(self._starts, place)
+        if i and place - self._starts[i - 1] < len(self._words[i - 1]):
+            return self._words[i - 1][place - self._starts[i - 1]]
+        return self._reading[place - self._added[i]]
 
 
 class BatchVader(Signs):
@@ -176,31 +200,27 @@ class BatchVader(Signs):
                     valences.append(alone if mixed is False else among_others)
         return found
 
-    def _spelt_out(self, reading: Reading) -> tuple[list[str], str]:
+    def _spelt_out(self, reading: Reading) -> tuple[_Tokens, str]:
         """The tokens, with words for those that are spelt out, and the roles of them all."""
-        tokens, roles = reading.tokens, self.joined(reading)
+        tokens, roles = _Tokens(reading), self.joined(reading)
         place, behind = roles.find(_SPELT), 0
-        if place < 0:
-            return tokens, roles
-        every: list[str] = []
         theirs: list[str] = []
         while place >= 0:
-            words, some = self._spelt[tokens[place]]
-            every += tokens[behind:place]
-            every += words
+            words, some = self._spelt[reading[place]]
+            tokens.spell_out(place, words)
             theirs += roles[behind:place], some
             behind = place + 1
             place = roles.find(_SPELT, behind)
-        return every + tokens[behind:], "".join(theirs) + roles[behind:]
+        return tokens, "".join(theirs) + roles[behind:]
 
-    def _judged(self, roles: str, i: int, tokens: Sequence[str]) -> _Valence:
+    def _judged(self, roles: str, i: int, tokens: _Tokens) -> _Valence:
         """The valence of the word at ``i``, remembered."""
         around: Neighbourhood = roles[i - 3 : i + 1]
         shown, active = self._shown, self._active
         if not self._wide.isdisjoint(around):
             # Here words count that do nothing elsewhere: roles do not tell them, so these are not remembered.
             words = self._words
-            typed = [words.get(token, "") for token in tokens[i - 3 : i + 3]]
+            typed = [words.get(tokens[place], "") for place in range(i - 3, i + 3)]
             same: Neighbourhood = tuple(typed)
         elif active.isdisjoint(around):
             same = roles[i]
@@ -226,7 +246,7 @@ class BatchVader(Signs):
             both.append(window.valences([6]).get(6))
         return _Valence(both[0], both[-1])
 
-    def _is_mixed(self, tokens: Sequence[str], place: int) -> bool:
+    def _is_mixed(self, tokens: _Tokens, place: int) -> bool:
         """Whether some word of the text that starts at that place is not in capitals."""
         while tokens[place := place + 1] != EDGE:
             part = self._vader.spelt(self._typed(tokens[place])).strip()

@@ -12,10 +12,15 @@ times as long as to take the n-th of a list, for most of that is in none of the 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from itertools import accumulate, compress, count
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate, count, islice
 from operator import itemgetter
-from typing import Any, ClassVar
+from typing import Any, Generic, TypeVar
+
+from pipeline.core.portions import portions
+
+Sign = TypeVar("Sign")
 
 EDGE, START, UNREAD = "\n", "\r", "\v"
 """Stand among the tokens for what is none, being white space: before and behind a text, the last of these
@@ -30,6 +35,9 @@ REMEMBERED = 100_000
 _MARKS = (EDGE, START, UNREAD)
 """Their places are their numbers."""
 _BEFORE = (EDGE, EDGE, START)
+
+_AT_ONCE = 64
+"""Texts whose tokens are looked up together, while they still are in the processor's caches."""
 
 
 def holding(tokens: Sequence[str], words: str, wanted: Iterable[str], begun: Iterable[str] = ()) -> list[str]:
@@ -59,72 +67,65 @@ class Vocabulary:
 
     def _begin(self) -> None:
         self.log = [*_MARKS]
-        self._numbers = _Numbers(self.log)
+        self._numbers = defaultdict(count(len(_MARKS)).__next__, zip(_MARKS, count()))
+        self._dropped = 0
 
-    def numbers(self, tokens: Iterable[str]) -> list[int]:
-        """The number of each token, of ``UNREAD`` for those that are too long."""
+    def numbers(self, texts: Iterable[str]) -> list[int]:
+        """The numbers of all tokens of the texts, with marks between these; of ``UNREAD`` for what is too
+        long."""
         if len(self.log) > REMEMBERED:
             self._begin()
-        return list(map(self._numbers.__getitem__, tokens))
+        known, log = self._numbers, self.log
+        numbers: list[int] = []
+        for some in portions(texts, _AT_ONCE):
+            tokens: list[str] = []
+            for text in some:
+                tokens += _BEFORE
+                tokens += text.split()
+            # Half the time of one look-up after the other, and new ones need no line of Python.
+            numbers += itemgetter(*tokens)(known)
+        numbers += map(_MARKS.index, _BEFORE)
+        fresh = list(islice(reversed(known), len(known) + self._dropped - len(log)))
+        fresh.reverse()
+        log += fresh
+        if fresh and len(max(fresh, key=len)) > LONGEST:
+            return self._without(set(filter(_is_long, fresh)), numbers)
+        return numbers
+
+    def _without(self, tokens: set[str], numbers: list[int]) -> list[int]:
+        """The numbers without those of these tokens, of which only a beginning stays in the log."""
+        dropped = set(map(self._numbers.pop, tokens))
+        self._dropped += len(dropped)
+        for number in dropped:
+            self.log[number] = self.log[number][:LONGEST]
+        unread = _MARKS.index(UNREAD)
+        return [unread if number in dropped else number for number in numbers]
 
 
-class _Numbers(dict[str, int]):
-    """The numbers of tokens; a new one for each that has none."""
-
-    def __init__(self, log: list[str]) -> None:
-        super().__init__(zip(log, count()))
-        self._log = log
-
-    def __missing__(self, token: str) -> int:
-        if len(token) > LONGEST:
-            return _MARKS.index(UNREAD)
-        self[token] = number = len(self._log)
-        self._log.append(token)
-        return number
+def _is_long(token: str) -> bool:
+    return len(token) > LONGEST
 
 
 class Reading:
-    """The tokens of all texts of a batch in one list, each text's behind ``EDGE, EDGE, START``.
+    """The tokens of all texts of a batch in a row, each text's behind ``EDGE, EDGE, START``.
 
-    The same three close the list, so that ``START`` number i and the next one enclose text i; whoever looks
+    The same three close the row, so that ``START`` number i and the next one enclose text i; whoever looks
     three tokens back or two ahead never sees another text's. ``pick`` takes from a list what stands there for
     each of the tokens, by their numbers in ``log``: that of the vocabulary if one is given, else its own.
     """
 
-    __slots__ = ("log", "pick", "tokens", "vocabulary")
+    __slots__ = ("_numbers", "log", "pick", "vocabulary")
 
-    def __init__(self, texts: Iterable[str], vocabulary: Vocabulary | None = None) -> None:
-        tokens: list[str] = []
-        for text in texts:
-            tokens += _BEFORE
-            tokens += text.split()
-        tokens += _BEFORE
+    def __init__(self, texts: Sequence[str], vocabulary: Vocabulary | None = None) -> None:
         own = vocabulary or Vocabulary()
-        numbers = own.numbers(tokens)
-        unread = _MARKS.index(UNREAD)
-        if unread in numbers:
-            tokens = [
-                UNREAD if number == unread else token for number, token in zip(numbers, tokens, strict=True)
-            ]
-        self.tokens = tokens
+        self._numbers = own.numbers(texts)
         self.log = own.log
-        self.pick: Callable[[Sequence[str]], tuple[str, ...]] = itemgetter(*numbers)
+        self.pick: Callable[[Sequence[Any]], tuple[Any, ...]] = itemgetter(*self._numbers)
         self.vocabulary = vocabulary
 
-    def places(self, wanted: Container[str]) -> list[int]:
-        """The places of all tokens that are among the wanted ones."""
-        return list(compress(count(), map(wanted.__contains__, self.tokens)))
-
-    def by_text(self, wanted: Container[str]) -> dict[int, list[str]]:
-        """The wanted tokens of each text that has any, by its number. ``wanted`` must have ``START``."""
-        found: dict[int, list[str]] = {}
-        text = -1
-        for token in filter(wanted.__contains__, self.tokens):
-            if token == START:
-                text += 1
-            else:
-                found.setdefault(text, []).append(token)
-        return found
+    def __getitem__(self, place: int) -> str:
+        """The token at that place."""
+        return self.log[self._numbers[place]]
 
 
 class Columns(dict[str, Any]):
@@ -154,76 +155,49 @@ def reading_of(columns: Mapping[str, Sequence[Any]]) -> Reading:
     return columns.reading if isinstance(columns, Columns) else Columns(columns).reading
 
 
-class Acquaintance:
-    """What a step knows of the tokens that it has met. One thread at a time may use it."""
+class Acquaintance(Generic[Sign]):
+    """What a step knows of the tokens that it has met: a sign of each. Few signs should stand for all tokens,
+    so that keeping them costs little. One thread at a time may use it."""
+
+    MARKS: tuple[Sign, Sign, Sign]
+    """The signs of ``EDGE``, ``START`` and ``UNREAD``."""
 
     def __init__(self) -> None:
         self._log: list[str] | None = None
-        self._learnt = 0
         self._strays = 0
+        self.forget()
 
-    def meet(self, reading: Reading) -> None:
-        """Judges the tokens that are new; afterwards all of the reading's are known."""
+    def of_each(self, reading: Reading) -> tuple[Sign, ...]:
+        """The sign of each of the reading's tokens."""
         if not reading.vocabulary:
             # A text by itself, outside of a chain: its tokens may well be known, but there are few of them.
-            self._stray(reading)
-            self.learn(set(reading.log[len(_MARKS) :]))
-            return
-        fresh = self._news(reading)
-        if fresh:
-            self.learn(set(fresh))
-
-    def _news(self, reading: Reading) -> list[str]:
-        """The tokens of the vocabulary that are new."""
+            self._strays += len(reading.log)
+            if self._strays > REMEMBERED:
+                self._begin(None)
+            return reading.pick([*self.MARKS, *self.signs(reading.log[len(_MARKS) :])])
         if reading.log is not self._log:
             self._begin(reading.log)
-        fresh = reading.log[self._learnt :]
-        self._learnt += len(fresh)
-        return fresh
-
-    def _stray(self, reading: Reading) -> None:
-        self._strays += len(reading.log)
-        if self._strays > REMEMBERED:
-            self._begin(None)
+        fresh = reading.log[len(self._signs) :]
+        if fresh:
+            self._signs += self.signs(fresh)
+        return reading.pick(self._signs)
 
     def _begin(self, log: list[str] | None) -> None:
         self.forget()
-        self._log, self._learnt, self._strays = log, len(_MARKS), 0
+        self._log, self._strays = log, 0
 
-    def learn(self, fresh: set[str]) -> None:
-        """Judges tokens, none of them a mark or longer than ``LONGEST``; once more if need be."""
+    def signs(self, tokens: list[str]) -> Iterable[Sign]:
+        """The sign of each of the tokens, none of them a mark or longer than ``LONGEST``."""
         raise NotImplementedError
 
     def forget(self) -> None:
         """Drops all judgements."""
-        raise NotImplementedError
+        self._signs: list[Sign] = [*self.MARKS]
 
 
-class Signs(Acquaintance):
-    """An acquaintance that keeps a string for each token. Few strings should stand for all tokens, so that
-    keeping them costs little."""
-
-    MARKS: ClassVar[tuple[str, str, str]]
-    """The strings of ``EDGE``, ``START`` and ``UNREAD``."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.forget()
+class Signs(Acquaintance[str]):
+    """An acquaintance whose signs are strings, searched in a row."""
 
     def joined(self, reading: Reading) -> str:
-        """The strings of all tokens of the reading, in a row."""
-        if reading.vocabulary:
-            fresh = self._news(reading)
-            if fresh:
-                self._signs += self.signs(fresh)
-            return "".join(reading.pick(self._signs))
-        self._stray(reading)
-        return "".join(reading.pick([*self.MARKS, *self.signs(reading.log[len(_MARKS) :])]))
-
-    def signs(self, tokens: list[str]) -> Iterable[str]:
-        """The string of each of the tokens, none of them a mark or longer than ``LONGEST``."""
-        raise NotImplementedError
-
-    def forget(self) -> None:
-        """Drops all judgements."""
-        self._signs = [*self.MARKS]
+        """The signs of all tokens of the reading, in a row."""
+        return "".join(self.of_each(reading))

@@ -15,14 +15,19 @@ Signs = frozenset[str]
 NO_SIGNS: Signs = frozenset()
 
 
-class SignWatch(Acquaintance):
+# Stand among the signs of tokens where a text begins, and for what is too long to remember.
+_START, _UNREAD = Signs((START,)), Signs((UNREAD,))
+
+
+class SignWatch(Acquaintance[Signs]):
     """Watches for the signs of some phrases, all of which are added before the first text."""
+
+    MARKS = (NO_SIGNS, _START, _UNREAD)
 
     def __init__(self) -> None:
         super().__init__()
         self._whole: set[str] = set()
         self._begun: tuple[str, ...] = ()
-        self.forget()
 
     def add(self, phrases: Iterable[Phrase]) -> None:
         """Watches for these as well."""
@@ -33,26 +38,20 @@ class SignWatch(Acquaintance):
             elif begun not in self._begun:
                 self._begun = (*self._begun, begun)
 
-    def forget(self) -> None:
-        """Drops all judgements."""
-        self._of: dict[str, Signs] = {START: NO_SIGNS, UNREAD: NO_SIGNS}
-
-    def learn(self, fresh: set[str]) -> None:
-        """Keeps the signs of the tokens that hold any."""
-        plain = [token for token in fresh if token.isascii()]
+    def signs(self, tokens: list[str]) -> list[Signs]:
+        """The signs that each token holds."""
+        plain = [token for token in tokens if token.isascii()]
         # Cut as one text, in which each token is still where it was: a tenth of the time of one by one.
         words = spaced(" ".join(plain))
-        for token in holding(plain, words, self._whole.intersection(words.split()), self._begun):
-            self._keep(token, words_of(token))
-        for token in fresh.difference(plain):
-            self._keep(token, words_of(token))
+        some = holding(plain, words, self._whole.intersection(words.split()), self._begun)
+        if len(plain) < len(tokens):
+            some += [token for token in tokens if not token.isascii()]
+        of = {token: self._of(token) for token in some}
+        return [of.get(token, NO_SIGNS) for token in tokens]
 
-    def _keep(self, token: str, words: Iterable[str]) -> None:
-        signs = self.of_words(words)
-        if "" in self._whole and not token.isascii():
-            signs |= {""}
-        if signs:
-            self._of[token] = signs
+    def _of(self, token: str) -> Signs:
+        signs = self.of_words(words_of(token))
+        return signs | {""} if "" in self._whole and not token.isascii() else signs
 
     def of_words(self, words: Iterable[str]) -> Signs:
         """The signs that are among the words of a text, but for that of phrases without any."""
@@ -71,15 +70,13 @@ class SignWatch(Acquaintance):
 
     def all_of(self, reading: Reading) -> list[Signs | None]:
         """The signs of each text of the reading; None for a text with a token too long to remember."""
-        self.meet(reading)
-        of = self._of
         found: list[Signs | None] = []
-        for token in filter(of.__contains__, reading.tokens):
-            if token == START:
+        for signs in filter(None, self.of_each(reading)):
+            if signs is _START:
                 found.append(NO_SIGNS)
-            elif token == UNREAD:
+            elif signs is _UNREAD:
                 found[-1] = None
             elif (before := found[-1]) is not None:
-                found[-1] = before | of[token] if before else of[token]
+                found[-1] = before | signs if before else signs
         del found[-1]
         return found
