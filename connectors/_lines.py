@@ -187,7 +187,7 @@ class LineReader:
             self._tail += chunk
             parts = self._tail.split(b"\n", at_most)
             self._tail = parts.pop()
-            found = [self._line(raw) for raw in parts]
+            found = self._lines(parts)
             if not found and len(self._tail) > MAX_LINE_BYTES:
                 self._dropped += len(self._tail) - MAX_LINE_BYTES
                 self._tail = self._tail[:MAX_LINE_BYTES]
@@ -201,15 +201,24 @@ class LineReader:
 
     def _rest(self) -> list[Line]:
         rest, self._tail = self._tail, b""
-        return [self._line(rest, newline=0)] if rest else []
+        return self._lines([rest], newline=0) if rest else []
 
-    def _line(self, raw: bytes, newline: int = 1) -> Line:
-        self._number += 1
-        self._offset += len(raw) + self._dropped + newline
+    def _lines(self, raws: list[bytes], newline: int = 1) -> list[Line]:
+        if not raws:
+            return []
+        number, offset = self._number, self._offset + self._dropped
         self._dropped = 0
-        if self._number == 1:
-            raw = raw.removeprefix(_BOM)  # as some editors and spreadsheets begin a file
-        return Line(self._number, raw[:MAX_LINE_BYTES], self._offset)
+        found = []
+        for raw in raws:
+            number += 1
+            offset += len(raw) + newline
+            found.append(Line(number, raw, offset))
+        # Only the first may have come in several portions, so that it is too long.
+        # With the mark some editors and spreadsheets begin a file.
+        first = raws[0] if self._number else raws[0].removeprefix(_BOM)
+        found[0] = Line(found[0].number, first[:MAX_LINE_BYTES], found[0].after)
+        self._number, self._offset = number, offset
+        return found
 
     def close(self) -> None:
         """Lets go of the file."""

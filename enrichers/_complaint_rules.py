@@ -149,6 +149,22 @@ _STRONG_FAMILIES = frozenset(name for name, family in FAMILIES.items() if family
 _RANK = {name: -place for place, name in enumerate(CATEGORIES)}
 
 
+def _part(family: str, strong: bool, twice: bool) -> tuple[str, float] | None:
+    weight = FAMILIES[family].weight * (1 + SECOND if twice else 1)
+    return (family, weight * SOFTENED if strong and family in _SOFT else weight) if weight else None
+
+
+_PRIOR = ("prior", PRIOR)
+_CALM = {name: 1 - family.urgency for name, family in FAMILIES.items()}
+_PARTS = {
+    (strong, twice): {family: _part(family, strong, twice) for family in FAMILIES}
+    for strong in (False, True)
+    for twice in (False, True)
+}
+"""What the cues of each family add, beside a strong one or not, and whether several different ones of it.
+Made once, for there are thousands of opinions."""
+
+
 class Opinion(NamedTuple):
     """What cues say by themselves: the parts of a verdict that are theirs, and the rest of it."""
 
@@ -160,7 +176,7 @@ class Opinion(NamedTuple):
     """The sum of the parts."""
 
 
-NO_OPINION = Opinion((("prior", PRIOR),), False, OTHER, 0.0, PRIOR)
+NO_OPINION = Opinion((_PRIOR,), False, OTHER, 0.0, PRIOR)
 """Of a text without cues."""
 
 
@@ -178,7 +194,7 @@ def opinion_of(cues: Sequence[Cue]) -> Opinion:
     """The part of the judgement that hangs on the cues alone."""
     if not cues:
         return NO_OPINION
-    parts = [("prior", PRIOR)]
+    parts = [_PRIOR]
     calm = 1.0
     found: dict[str, tuple[str, ...]] = {}
     twice: set[str] = set()
@@ -191,15 +207,17 @@ def opinion_of(cues: Sequence[Cue]) -> Opinion:
             told.add((family, topic))
             topics[topic] = topics.get(topic, 0.0) + FAMILIES[family].topic
     strong = not _STRONG_FAMILIES.isdisjoint(found)
+    once, several = _PARTS[strong, False], _PARTS[strong, True]
     for family in found:
-        row = FAMILIES[family]
-        calm *= 1 - row.urgency
-        if row.weight:
-            weight = row.weight * (1 + SECOND) if family in twice else row.weight
-            parts.append((family, weight * SOFTENED if strong and family in _SOFT else weight))
-    category = max(topics, key=lambda name: (topics[name], _RANK[name])) if topics else OTHER
+        calm *= _CALM[family]
+        if part := several[family] if family in twice else once[family]:
+            parts.append(part)
+    if len(topics) > 1:
+        category = max(topics, key=lambda name: (topics[name], _RANK[name]))
+    else:
+        category = next(iter(topics), OTHER)
     urgency = 1 - calm if strong else (1 - calm) * CALM
-    return Opinion(tuple(parts), strong, category, round(urgency, 2), _added(0.0, parts))
+    return Opinion(tuple(parts), strong, category, round(urgency, 2) if urgency else 0.0, _added(0.0, parts))
 
 
 def concluded(opinion: Opinion, shape: Shape) -> Verdict:

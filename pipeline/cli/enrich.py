@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from connectors._lines import Line
+    from pipeline.core.event import Event
     from pipeline.core.process import Chain
     from pipeline.core.rejection import Rejection
 
@@ -73,14 +74,13 @@ def run(args: argparse.Namespace) -> int:
 
 def enriched(
     lines: Sequence[Line], chain: Chain, prefix: str, name: str, now: datetime
-) -> tuple[list[bytes], list[Rejection]]:
-    """The events of the good lines as JSON, and the rejections of the bad; both in the order of the lines.
+) -> tuple[list[Event], list[Rejection]]:
+    """The events of the good lines, and the rejections of the bad; both in the order of the lines.
 
     Blank lines are neither. ``name`` of the input and the line's number are the origin of a rejection,
     ``now`` is also the time of observation of posts that do not say when they were collected.
     """
     from pipeline.core.errors import RejectedError
-    from pipeline.core.event import encode_event
     from pipeline.core.post import MAX_POST_BYTES, decode_post
     from pipeline.core.rejection import reject
 
@@ -93,13 +93,13 @@ def enriched(
         except RejectedError as error:
             if line.raw and not line.raw.isspace():
                 faults.append((line, error))
-    events = []
+    events: list[Event] = []
     outcomes = chain.process(posts, [now] * len(posts), prefix=prefix, now=now)
     for line, outcome in zip(sources, outcomes, strict=True):
         if isinstance(outcome, RejectedError):
             faults.append((line, outcome))
         else:
-            events.append(encode_event(outcome))
+            events.append(outcome)
     faults.sort(key=lambda pair: pair[0].number)
     rejections = []
     for line, fault in faults:
@@ -108,13 +108,14 @@ def enriched(
     return events, rejections
 
 
-def _write(events: list[bytes], rejections: list[Rejection]) -> None:
+def _write(events: list[Event], rejections: list[Rejection]) -> None:
     """Writes both, and lets them go on at once. BrokenPipeError when nobody reads the events any longer."""
+    from pipeline.core.event import encode_lines
     from pipeline.core.rejection import encode_rejection
 
     if rejections:
         sys.stderr.buffer.write(b"".join(encode_rejection(rejection) + b"\n" for rejection in rejections))
         sys.stderr.buffer.flush()
     if events:
-        sys.stdout.buffer.write(b"\n".join(events) + b"\n")
+        sys.stdout.buffer.write(encode_lines(events))
         sys.stdout.buffer.flush()

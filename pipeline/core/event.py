@@ -9,6 +9,7 @@ it would walk through all events of a batch again and again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -154,7 +155,8 @@ class Event(Struct, gc=False, frozen=True, omit_defaults=True, kw_only=True):
 BEFORE: Upgrade | None = None
 
 _decode: Reader[Event] = Reader(Event, SCHEMA, BEFORE)
-_encode = msgspec.json.Encoder().encode
+_encoder = msgspec.json.Encoder()
+_encode = _encoder.encode
 
 
 def decode_event(raw: bytes) -> Event:
@@ -168,3 +170,8 @@ def decode_event(raw: bytes) -> Event:
 def encode_event(event: Event) -> bytes:
     """The JSON form of an event, without the fields that hold their defaults."""
     return _encode(event)
+
+
+def encode_lines(events: Sequence[Event]) -> bytes:
+    """The JSON forms of events, a line feed behind each."""
+    return _encoder.encode_lines(events)

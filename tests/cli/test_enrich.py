@@ -19,7 +19,7 @@ from connectors._lines import Line
 from enrichers.sentiment import SentimentEnricher
 from pipeline.app.registry import build_chain
 from pipeline.cli import enrich
-from pipeline.core.event import Sentiment, decode_event
+from pipeline.core.event import Sentiment, decode_event, encode_event
 from pipeline.core.process import Chain
 from pipeline.core.rejection import decode_rejection, payload_of
 from pipeline.core.settings import Settings
@@ -96,7 +96,7 @@ def test_a_bad_line_is_rejected_with_its_reason_and_whole(name: str, chain: Chai
     events, rejections = enrich.enriched(
         lines([row(id="x:before"), raw, row(id="x:after")]), chain, "g", "in", NOW
     )
-    assert [decode_event(event).post.id for event in events] == ["x:before", "x:after"]
+    assert [event.post.id for event in events] == ["x:before", "x:after"]
     (rejection,) = rejections
     assert (rejection.reason, rejection.stage, rejection.origin) == (reason, "enrich", "in:2")
     assert words in rejection.error
@@ -167,10 +167,11 @@ def test_an_odd_line_is_an_event(name: str, chain: Chain) -> None:
     raw, text, index = ODD[name]
     (event,), rejections = enrich.enriched(lines([raw]), chain, "g", "in", NOW)
     assert rejections == []
-    found = decode_event(event)
+    written = encode_event(event)
+    found = decode_event(written)
     assert (found.post.text, found.index) == (text, index)
-    assert b"colour" not in event
-    assert b"mood" not in event
+    assert b"colour" not in written
+    assert b"mood" not in written
     if found.post.deleted:
         assert (found.sentiment, found.language, found.versions) == (None, None, {})
     else:
