@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from pipeline.app.producer import Producer, Record
+from pipeline.app.topics import topics_of
 from testkit.installation import Installation, rows_of
 from testkit.rulebooks import Rulebooks, all_events, events, noticed, say
 from testkit.waiting import until
@@ -13,7 +21,7 @@ from testkit.waiting import until
 ROLES = ("enrich", "index")
 
 
-def post(number: int, text: str, **fields: object) -> dict[str, object]:
+def post(number: int, text: str, **fields: object) -> dict[str, Any]:
     return {
         "id": f"x:{number}",
         "text": text,
@@ -137,6 +145,48 @@ def test_killed_in_the_middle_it_goes_on_while_edits_and_deletions_stream_in(
     ledger, findings = shop.audit()
     assert findings == []
     assert ledger.lost == ledger.in_flight == ledger.rejected == 0
+
+
+def test_beside_a_stream_that_never_pauses_it_comes_to_its_end(shop: Installation, books: Rulebooks) -> None:
+    """Kafka tells that a partition is at its end only where nothing is appended for half a second."""
+    daemon = shop.daemon(*ROLES)
+    say(shop, [post(number, "Bolt") for number in range(600)])
+    shop.settle(daemon)
+    assert daemon.stop() == 0
+    books.know("Acme", "Bolt")
+    daemon = shop.daemon(*ROLES)
+    with _stream(shop):
+        running = shop.start("reenrich", "--rate", "400")
+        _, told = running.communicate(timeout=120)
+    assert running.returncode == 0, told.decode()
+    assert b"enriched 600 posts once more" in told
+    shop.settle(daemon)
+    sound(shop)
+    assert b"0 posts are to be enriched once more" in shop.command("reenrich").stderr
+
+
+@contextmanager
+def _stream(shop: Installation) -> Iterator[None]:
+    """Some three hundred live posts a second, without a gap, as long as the block lasts; many they were."""
+    posts = topics_of(shop.settings.kafka).posts.name
+    over = threading.Event()
+    sent = itertools.count()
+    producer = Producer(shop.kafka)
+
+    def send() -> None:
+        while not over.wait(0.02):
+            live = [post(10_000 + next(sent), "Acme", author={"id": "x:9"}) for _ in range(6)]
+            producer.send([Record(posts, one["id"].encode(), json.dumps(one).encode()) for one in live])
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        yield
+    finally:
+        over.set()
+        sender.join()
+        producer.close()
+    assert next(sent) > 400
 
 
 def _again(shop: Installation) -> int:

@@ -94,7 +94,7 @@ class Reenricher:
         waiting: deque[LogRecord] = deque()
         beside = self._ways.beside
         try:
-            while waiting or not source.at_end or source.next < follower.next:
+            while waiting or source.next <= survey.last:
                 if not waiting:
                     waiting.extend(filter(survey.is_wanted, source.poll(0.2)))
                     continue
@@ -145,18 +145,16 @@ class Reenricher:
         one came back otherwise than it should."""
         fault = ""
         confirmed = self._ways.beside.confirmation(number)
-        over = False
-        while pending:
-            # Asked before the log is: what enrich has confirmed stands there.
-            over = over or confirmed.over()
-            seen = survey.enter(follower.poll(0.05))
-            for key, glance in seen:
+        end: int | None = None
+        while pending and (end is None or follower.next < end):
+            # What enrich has confirmed stands in the log.
+            if end is None and confirmed.over():
+                end = follower.end()
+            for key, glance in survey.enter(follower.poll(0.05)):
                 if glance.version < pending.get(key, glance.version + 1):
                     continue
                 if glance.version == pending.pop(key):
                     fault = fault or self._choice.fault(glance.versions)
-            if over and not seen and follower.is_through():
-                break
         return fault
 
     def _judge(self, fault: str) -> None:
@@ -176,7 +174,8 @@ def surveyed(follower: Tail, choice: Choice) -> Survey:
     """All of a partition as it is now. Raises RetryableError when Kafka falls silent on the way."""
     survey = Survey(choice)
     heard = time.monotonic()
-    while not follower.at_end:
+    end = follower.end()
+    while follower.next < end:
         if records := follower.poll(0.5):
             survey.enter(records)
             heard = time.monotonic()

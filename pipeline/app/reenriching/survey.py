@@ -24,6 +24,8 @@ class Survey:
     def __init__(self, choice: Choice) -> None:
         self._choice = choice
         self._states: dict[bytes, int] = {}
+        self.last = -1
+        """Behind this offset no record is wanted; -1 where none ever was."""
 
     def enter(self, records: Iterable[LogRecord]) -> list[tuple[bytes, Glance]]:
         """Takes up records; returns the key of each with what is to be seen of it. Raises FatalError where
@@ -40,7 +42,10 @@ class Survey:
                     f"record {record.offset} of partition {record.partition}: {error}"
                 ) from error
             verdict = self._choice.verdict(glance)
-            self._states[record.key] = record.offset if verdict == "stale" else _CODES[verdict]
+            if verdict == "stale":
+                self._states[record.key] = self.last = record.offset
+            else:
+                self._states[record.key] = _CODES[verdict]
             seen.append((record.key, glance))
         return seen
 

@@ -1,4 +1,8 @@
-"""One partition from some record on, and then whatever is appended to it. Nothing is committed."""
+"""One partition from some record on, and then whatever is appended to it. Nothing is committed.
+
+How far it is tells ``next`` alone. That nothing is left to be read is told only where nothing is appended for
+a while: beside live traffic it may never be.
+"""
 
 from __future__ import annotations
 
@@ -27,37 +31,36 @@ class Tail:
         except KafkaException as error:
             self._consumer.close()
             raise RetryableError(f"{self._name} cannot be read: {error}") from error
-        self.at_end = self.next >= end
 
     def poll(self, seconds: float) -> list[LogRecord]:
-        """What has come; waits so long for the first record. ``at_end`` tells whether that was all."""
+        """What has come; waits so long for the first record. Before ``next`` nothing is left to be read."""
         try:
             first = self._consumer.poll(seconds)
             # To consume waits for a full portion; so only for what is at hand.
             messages = [first, *self._consumer.consume(_PORTION, timeout=0)] if first else []
             records = []
             for message in messages:
-                if error := message.error():
-                    if error.code() != Code._PARTITION_EOF:
-                        raise KafkaException(error)
-                    self.at_end = True
-                    continue
-                offset = message.offset()
+                error, offset = message.error(), message.offset()
+                if error and error.code() != Code._PARTITION_EOF:
+                    raise KafkaException(error)
                 assert offset is not None
-                self.next, self.at_end = offset + 1, False
+                if error:
+                    # The last records may be gone, compacted away.
+                    self.next = max(self.next, offset)
+                    continue
+                self.next = offset + 1
                 stamp, key = message.timestamp()[1], message.key() or b""
                 records.append(LogRecord(self._partition, offset, stamp, key, message.value()))
         except KafkaException as error:
             raise RetryableError(f"{self._name} cannot be read: {error}") from error
         return records
 
-    def is_through(self) -> bool:
-        """Whether all is read that the partition holds at this moment."""
+    def end(self) -> int:
+        """The offset behind the last record that the partition holds at this moment."""
         try:
-            _, end = self._consumer.get_watermark_offsets(self._place, timeout=10)
+            return self._consumer.get_watermark_offsets(self._place, timeout=10)[1]
         except KafkaException as error:
             raise RetryableError(f"{self._name} cannot be read: {error}") from error
-        return self.at_end and self.next >= end
 
     def close(self) -> None:
         """Lets go of the connections."""
