@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from enrichers._english import English
 from enrichers._nameless import without_names
-from enrichers.language import SETTINGS, build, by_cld2, detected
+from enrichers.language import SETTINGS, build, by_cld2
 from pipeline.core.event import Language
 from pipeline.core.post import Author, Post
 from pipeline.core.reading import Reading
 from testkit.shared import replay_posts
-from tests.enrichers.test_language import SENTENCES
+from tests.enrichers.test_language import SENTENCES, detected
 
 ENGLISH = [text for text in SENTENCES["en"] if len(text) > 30]
 FOREIGN = [text for code, texts in SENTENCES.items() if code != "en" for text in texts]
