@@ -7,7 +7,6 @@ two who change the same state at once cannot both succeed.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
@@ -24,7 +23,6 @@ from sinks._look import Look, look
 from sinks._outcome import Cause, Verdict, judge, said
 from sinks._template import PRIORITY
 
-_log = logging.getLogger("groundswell.store")
 _encode = msgspec.json.Encoder().encode
 
 PAGE = 1000
