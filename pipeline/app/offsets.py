@@ -5,7 +5,6 @@ Through kafka-python's administration client; numbers are of the moment of the c
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -15,10 +14,9 @@ from kafka.errors import KafkaError, TopicAuthorizationFailedError
 from msgspec import Struct
 
 from pipeline.app.brokers import Brokers
+from pipeline.app.coordinator import answered
 from pipeline.app.topics import admin_client, described
 from pipeline.core.errors import RetryableError
-
-_COORDINATOR_SECONDS = 10.0
 
 
 class Span(Struct, frozen=True):
@@ -81,14 +79,5 @@ def _partitions(admin: KafkaAdminClient, topic: str) -> list[TopicPartition]:
 
 
 def _committed(admin: KafkaAdminClient, group: str) -> dict[TopicPartition, int]:
-    deadline = time.monotonic() + _COORDINATOR_SECONDS
-    while True:
-        try:
-            found = admin.list_group_offsets(group).get(group, {})
-            break
-        except KafkaError as error:
-            # A fresh broker makes the topic of the groups only when it is first asked for one.
-            if not error.retriable or time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
+    found = answered(lambda: admin.list_group_offsets(group)).get(group, {})
     return {tp: place.offset for tp, place in found.items() if place.offset >= 0}
