@@ -7,12 +7,10 @@ weights.
 
 from __future__ import annotations
 
-import html
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from html.entities import html5
 from importlib.resources import files
 from itertools import product
 from operator import itemgetter
@@ -23,6 +21,7 @@ from msgspec import Struct
 
 from enrichers._automaton import finder
 from enrichers._complaint_rules import FAMILIES, Cue, Negation
+from enrichers._markup import ENTITY, LINK, unescaped
 
 LANGUAGES = ("en", "de", "es", "fr")
 """Those with a table of words."""
@@ -47,8 +46,6 @@ _SMALL = bytes(
     ord(_END if chr(i) in _ENDING else " " if chr(i) in _APART else chr(i).lower()) if i < 128 else i
     for i in range(256)
 )
-_LINK = re.compile(r"https?://\S+")
-_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,31}\d{0,2});")
 _FOREIGN = re.compile(r"[^\x00-\x7f]+")
 _APOSTROPHES = "’‘ʼ‛´′＇"
 _INVISIBLE = [0xAD, 0x2060, 0xFE0E, 0xFE0F, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F)]
@@ -160,7 +157,7 @@ class Scanner:
     def read(self, text: str) -> Text:
         """Cuts a text, without its links, into words."""
         link, asks = link_and_question(text)
-        return Text(self._cut(_LINK.sub(" ", text) if link else text), link, asks)
+        return Text(self._cut(LINK.sub(" ", text) if link else text), link, asks)
 
     def _cut(self, text: str) -> list[str]:
         return self.plain(text).split()
@@ -169,7 +166,7 @@ class Scanner:
         """The text as words between spaces. What becomes of a character does not hang on its neighbours,
         but for the entities; `spans` rests on that."""
         if "&" in text:
-            text = _ENTITY.sub(_unescaped, text)
+            text = ENTITY.sub(unescaped, text)
         if not text.isascii():
             text = _FOREIGN.sub(self._small, text)
         # Bytes are translated ten times as fast as characters; those of other characters stay as they are.
@@ -241,7 +238,7 @@ class Scanner:
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Where each word that `read` gives stands in the text: first character, and the first after it."""
         if "://" in text:
-            text = _LINK.sub(lambda link: " " * len(link.group()), text)
+            text = LINK.sub(lambda link: " " * len(link.group()), text)
         pieces, origin = [], []
         # Whatever becomes of a character or an entity, it becomes of it alone.
         for piece in _pieces(text):
@@ -256,7 +253,7 @@ def link_and_question(text: str) -> tuple[bool, bool]:
     """Whether it holds a link, and a question mark outside of links."""
     link = "://" in text
     if link:
-        text = _LINK.sub(" ", text)
+        text = LINK.sub(" ", text)
     return link, "?" in text or "？" in text
 
 
@@ -265,7 +262,7 @@ def _begins_with_digit(word: str) -> bool:
 
 
 def _pieces(text: str) -> Iterator[re.Match[str]]:
-    return re.finditer(rf"{_ENTITY.pattern}|.", text, re.DOTALL)
+    return re.finditer(rf"{ENTITY.pattern}|.", text, re.DOTALL)
 
 
 def apart(found: list[Match]) -> list[Match]:
@@ -292,8 +289,3 @@ def _foreign(folds: bool) -> dict[int, str]:
     if folds:
         plain |= {ord(letter): base for letter, base in zip(*_ACCENTS, strict=True)}
     return plain
-
-
-def _unescaped(match: re.Match[str]) -> str:
-    entity = match.group()
-    return html.unescape(entity) if entity[1] == "#" else html5.get(entity[1:], entity)

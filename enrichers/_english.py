@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from enrichers._markup import LINK
 from pipeline.core.event import Language
 from pipeline.core.reading import LONGEST, START, Reading, Signs
 from pipeline.core.stop_words import ENGLISH_STOP_WORDS, OTHER_STOP_WORDS
@@ -52,7 +53,6 @@ _TOLD_BY = {
     **dict.fromkeys((OTHER_STOP_WORDS - ENGLISH_STOP_WORDS - _IN_ENGLISH).union(_OTHERS.split()), _ASK),
 }
 
-_LINK = re.compile(r"https?://\S+")
 _TAG = re.compile(rb"[@#]\w+")
 _ENTITIES = (b"&amp;", b"&lt;", b"&gt;")
 # What CLD2 may read otherwise than as letters of ASCII: mark-up, and other letters. Pictures are taken out.
@@ -80,7 +80,7 @@ class English(Signs):
 
     def signs(self, tokens: list[str]) -> list[str]:
         """Counts letters: those of all tokens in one text, a line each."""
-        text = _LINK.sub(" ", "\n".join(tokens)).replace("’", "'").encode("utf-8", "surrogatepass")
+        text = LINK.sub(" ", "\n".join(tokens)).replace("’", "'").encode("utf-8", "surrogatepass")
         for entity in _ENTITIES:
             text = text.replace(entity, b" ")
         lines = _TAG.sub(b" ", text).translate(_SMALL).decode().split("\n")

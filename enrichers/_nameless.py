@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-_LINK = re.compile(r"https?://\S+")
+from enrichers._markup import LINK
+
 _TAG = re.compile(r"[@#＠＃]\w+")
 # The characters for which pycld2 raises "input contains invalid UTF-8": controls, noncharacters, lone
 # surrogates; and pictures, which are the same in all languages.
@@ -23,7 +24,7 @@ def without_names(text: str) -> str:
     """The text without links, mentions, tags, pictures and what pycld2 refuses."""
     # Each pattern starts with a fixed character, which `re` finds far faster than any of several.
     if "://" in text:
-        text = _LINK.sub(" ", text)
+        text = LINK.sub(" ", text)
     if not text.isascii():
         return _TAG.sub(" ", _NO_LETTER.sub(" ", text))
     if "@" in text or "#" in text:

@@ -24,20 +24,18 @@ An unknown word also takes one of the three places before the next word in which
 
 from __future__ import annotations
 
-import html
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from html.entities import html5
+
+from enrichers._markup import ENTITY, LINK, unescaped
 
 # They keep the place, and so the distances, of what is a name and no word of the author. A lone "@" would
 # not do: "@:" is an emoticon of the lexicon.
 _SOMEONE = "someone"
 _SOMEWHERE = "link"
 _CONTROL = "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f"  # those that str.split does not take for a space
-_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,31}\d{0,2});")
 _MENTION = re.compile(r"@\w+")
-_LINK = re.compile(r"https?://\S+")
 _GRAVE = re.compile(r"(?<=\w)`(?=\w)")
 _CONTROLS = re.compile(f"[{_CONTROL}]")
 
@@ -68,14 +66,6 @@ _SPECIAL = re.compile(
 )
 
 
-def _unescaped(match: re.Match[str]) -> str:
-    entity = match.group()
-    if entity[1] == "#":
-        return html.unescape(entity)
-    # Not by html.unescape: of an unknown "&notable;" it would make "¬able;".
-    return html5.get(entity[1:], entity)
-
-
 class Typist:
     """Rewrites texts; immutable. ``emojis`` gives the words of each emoji and sequence of emoji."""
 
@@ -88,11 +78,11 @@ class Typist:
     def typed(self, text: str) -> str:
         """The text in typed characters, in time linear in its length; see the table above."""
         if "&" in text:
-            text = _ENTITY.sub(_unescaped, text)
+            text = ENTITY.sub(unescaped, text)
         if "@" in text:
             text = _MENTION.sub(_SOMEONE, text)
         if "://" in text:
-            text = _LINK.sub(_SOMEWHERE, text)
+            text = LINK.sub(_SOMEWHERE, text)
         if "`" in text:
             text = _GRAVE.sub("'", text)
         if text.isascii():

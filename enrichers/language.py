@@ -78,7 +78,7 @@ class LanguageEnricher:
         self.version = f"pycld2-{version('pycld2')}+{REVISION}" + ("" if settings.trust_platform else ".text")
 
     def enrich(self, columns: Mapping[str, Sequence[Any]]) -> list[Language]:
-        """One Language a post: confidence 1 where the platform says it, else see `detected`."""
+        """One Language a post: confidence 1 where the platform says it, else see `by_cld2`."""
         posts: Sequence[Post] = columns["post"]
         found: list[Any] = [
             platform_language(post.lang) if self._trust_platform and post.lang else None for post in posts
@@ -106,17 +106,13 @@ def platform_language(tag: str) -> Language | None:
     return Language(code, 1.0) if code else None
 
 
-def detected(text: str) -> Language:
-    """What is read in the text, or ``und`` with confidence 0 where CLD2 calls its own guess unreliable.
+def by_cld2(text: str) -> Language:
+    """What CLD2 reads in the text, be it English beyond doubt or not; ``und`` with confidence 0 where it
+    calls its own guess unreliable.
 
     ``confidence`` is the share of the text's bytes in that language, so a text in two languages has
     less; it is no calibrated probability. CLD2 reads the first 4,000 characters.
     """
-    return English().judged(Reading([text]))[0] or by_cld2(text)
-
-
-def by_cld2(text: str) -> Language:
-    """What CLD2 reads in the text, be it English beyond doubt or not."""
     clean = without_names(text[:_ENOUGH])
     if clean.isspace() or not clean:
         return UNDETERMINED

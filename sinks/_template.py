@@ -15,6 +15,7 @@ import msgspec
 from elasticsearch import BadRequestError, Elasticsearch
 
 from pipeline.core.index_name import alias, undated
+from pipeline.core.portions import portions
 from pipeline.core.settings import ElasticsearchSettings
 from sinks._client import answering, cause_of
 from sinks._outcome import said
@@ -82,9 +83,9 @@ def drop(client: Elasticsearch, prefix: str) -> list[str]:
         found = client.indices.get_alias(index=f"{alias(prefix)}-*", expand_wildcards="all").body
         # The undated one goes first, for it tells running sinks that the rest is going too.
         names = sorted(found, reverse=True)
-        for start in range(0, len(names), _NAMES):
+        for some in portions(names, _NAMES):
             # By name, for many clusters forbid to delete by pattern.
-            client.indices.delete(index=names[start : start + _NAMES], ignore_unavailable=True)
+            client.indices.delete(index=some, ignore_unavailable=True)
     return names
 
 

@@ -108,10 +108,6 @@ class Cases:
         self.store.put([Put(READY, 1, {READY: True})])
         self.store.refresh()
 
-    def is_ready(self) -> bool:
-        """Whether work may begin."""
-        return READY in self.store.get([READY])
-
     def freeze(self) -> None:
         """Nobody may write any more: the index is about to be dropped."""
         with answering(self.store.client, self.store.index):

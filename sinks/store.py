@@ -7,7 +7,6 @@ two who change the same state at once cannot both succeed.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
@@ -17,13 +16,13 @@ from elasticsearch import BadRequestError, Elasticsearch, NotFoundError
 from msgspec import Struct
 
 from pipeline.core.errors import ConfigError, RetryableError
+from pipeline.core.portions import portions
 from pipeline.core.settings import ElasticsearchSettings
 from sinks._client import answering, cause_of, request
 from sinks._look import Look, look
 from sinks._outcome import Cause, Verdict, judge, said
 from sinks._template import PRIORITY
 
-_log = logging.getLogger("groundswell.store")
 _encode = msgspec.json.Encoder().encode
 
 PAGE = 1000
@@ -92,8 +91,8 @@ class Store:
     def get(self, ids: Sequence[str]) -> dict[str, Found]:
         """Those of the ids that are there, as they are this instant: no refresh is waited for."""
         found: dict[str, Found] = {}
-        for start in range(0, len(ids), PAGE):
-            body = _encode({"ids": list(ids[start : start + PAGE])})
+        for page in portions(ids, PAGE):
+            body = _encode({"ids": page})
             with answering(self.client, self.index):
                 try:
                     answer = request(self.client, "POST", f"/{self.index}/_mget?{_READ}", body)
@@ -129,8 +128,8 @@ class Store:
         -1 where the server does not say."""
         kind = "external" if only_newer else "external_gte"
         done: list[int | None] = []
-        for start in range(0, len(puts), _BULK):
-            lines = b"".join(self._lines(put, kind) for put in puts[start : start + _BULK])
+        for portion in portions(puts, _BULK):
+            lines = b"".join(self._lines(put, kind) for put in portion)
             with answering(self.client, self.index):
                 answer = request(self.client, "POST", f"/_bulk?{_WRITTEN}", lines, lines=True)
             done += [self._number(item) for item in answer["items"]]

@@ -21,6 +21,7 @@ from pipeline.core.settings import ElasticsearchSettings
 from pipeline.embedded.ports import RANGE, is_free
 from pipeline.embedded.servers import Addresses, start_elasticsearch, start_kafka, stop
 from sinks.elastic import client_for, drop
+from testkit.shared import VARIABLE, shared_folder
 
 # Whoever starts the tests in the background lets them ignore SIGINT, and all their children with them;
 # the tests of Ctrl-C need it as a terminal gives it.
@@ -48,6 +49,15 @@ def _logs_of_its_own() -> Iterator[None]:
 def port() -> int:
     """A free port that nobody else prefers: some tests let the servers go for a while and come back to it."""
     return next(port for port in random.sample(RANGE, 100) if is_free(port))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with the shared ``data/``; a test that asks for it is skipped where there is none."""
+    folder = shared_folder(Path(__file__))
+    if folder is None:
+        pytest.skip(f"the shared data are neither beside the repository nor at {VARIABLE}")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ from msgspec import Struct
 from connectors._refusal import refused
 from connectors._session import Session
 from pipeline.core.errors import ConfigError, GroundswellError, RetryableError
+from pipeline.core.portions import portions
 
 log = logging.getLogger("groundswell.bluesky")
 
@@ -120,7 +121,7 @@ class Profiles:
             self._thread = threading.Thread(target=self._work, name="groundswell-profiles", daemon=True)
             self._thread.start()
         began = self._clock()
-        self._wanted.extend(dids[at : at + TOGETHER] for at in range(0, len(dids), TOGETHER))
+        self._wanted.extend(portions(dids, TOGETHER))
         self._changed.notify_all()
         answered = self._changed.wait_for(lambda: not self._wanted and not self._busy, self._seconds)
         self._wanted.clear()

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from typing import TypeVar
 
 from msgspec import Struct
 
@@ -25,8 +24,6 @@ from pipeline.core.protocols import Connector, Cursor, Read
 from pipeline.core.rejection import reject
 
 log = logging.getLogger("groundswell.collect")
-
-T = TypeVar("T")
 
 _FIRST_WAIT = 1.0
 _LONGEST_WAIT = 300.0

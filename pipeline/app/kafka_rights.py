@@ -7,7 +7,6 @@ says nothing at all, or waits for ever.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 
 from kafka.admin import KafkaAdminClient, MemberToRemove
@@ -15,6 +14,7 @@ from kafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuthori
 from msgspec import Struct
 
 from pipeline.app.brokers import Brokers
+from pipeline.app.coordinator import answered
 from pipeline.app.topics import Topic, Topics, admin_client, denial, described
 from pipeline.core.errors import RetryableError
 from pipeline.core.settings import KafkaSettings
@@ -63,9 +63,6 @@ GROUPS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 
 MAKING = ("CREATE", "ALTER_CONFIGS")
 """What whoever makes the topics needs beside; where they stand as wanted, nobody."""
-
-
-_COORDINATOR_SECONDS = 10.0
 
 
 class Needs(Struct, frozen=True):
@@ -123,18 +120,12 @@ def demand(brokers: Brokers, needs: Needs) -> None:
 
 def _denied(admin: KafkaAdminClient, group: str, operation: str) -> bool:
     """Of groups that nobody has joined yet Kafka tells no rights; so it is asked for what does nothing."""
-    deadline = time.monotonic() + _COORDINATOR_SECONDS
-    while True:
-        try:
-            if operation == "DESCRIBE":
-                admin.list_group_offsets(group)
-            else:
-                admin.remove_group_members(group, [MemberToRemove(member_id="groundswell-nobody")])
-            return False
-        except GroupAuthorizationFailedError:
-            return True
-        except KafkaError as error:
-            # A fresh broker makes the topic of the groups only when it is first asked for one.
-            if not error.retriable or time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
+    try:
+        if operation == "DESCRIBE":
+            answered(lambda: admin.list_group_offsets(group))
+        else:
+            nobody = MemberToRemove(member_id="groundswell-nobody")
+            answered(lambda: admin.remove_group_members(group, [nobody]))
+    except GroupAuthorizationFailedError:
+        return True
+    return False

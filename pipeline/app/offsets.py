@@ -5,8 +5,8 @@ Through kafka-python's administration client; numbers are of the moment of the c
 
 from __future__ import annotations
 
-import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, OffsetSpec
@@ -14,10 +14,9 @@ from kafka.errors import KafkaError, TopicAuthorizationFailedError
 from msgspec import Struct
 
 from pipeline.app.brokers import Brokers
+from pipeline.app.coordinator import answered
 from pipeline.app.topics import admin_client, described
 from pipeline.core.errors import RetryableError
-
-_COORDINATOR_SECONDS = 10.0
 
 
 class Span(Struct, frozen=True):
@@ -38,7 +37,7 @@ class Span(Struct, frozen=True):
 
 def spans(admin: KafkaAdminClient, topic: str, group: str | None) -> dict[int, Span]:
     """Partition number to span; empty where there is no such topic. RetryableError when Kafka is away."""
-    try:
+    with _telling(topic):
         partitions = _partitions(admin, topic)
         if not partitions:
             return {}
@@ -46,8 +45,6 @@ def spans(admin: KafkaAdminClient, topic: str, group: str | None) -> dict[int, S
         committed = _committed(admin, group) if group else {}
         first = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.EARLIEST))
         after = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST))
-    except KafkaError as error:
-        raise RetryableError(f"Kafka did not tell the offsets of {topic}: {error}") from error
     return {
         tp.partition: Span(
             first[tp].offset, after[tp].offset, max(committed.get(tp, first[tp].offset), first[tp].offset)
@@ -58,12 +55,18 @@ def spans(admin: KafkaAdminClient, topic: str, group: str | None) -> dict[int, S
 
 def has_confirmed(brokers: Brokers, topic: str, group: str) -> bool:
     """Whether the group ever confirmed a record of the topic; RetryableError when Kafka is away."""
-    with closing(admin_client(brokers)) as admin:
-        try:
-            found = _committed(admin, group)
-        except KafkaError as error:
-            raise RetryableError(f"Kafka did not tell the offsets of {topic}: {error}") from error
+    with closing(admin_client(brokers)) as admin, _telling(topic):
+        found = _committed(admin, group)
     return any(offset > 0 for tp, offset in found.items() if tp.topic == topic)
+
+
+@contextmanager
+def _telling(topic: str) -> Iterator[None]:
+    """Makes every refusal of Kafka's a RetryableError that names the topic."""
+    try:
+        yield
+    except KafkaError as error:
+        raise RetryableError(f"Kafka did not tell the offsets of {topic}: {error}") from error
 
 
 def _partitions(admin: KafkaAdminClient, topic: str) -> list[TopicPartition]:
@@ -76,14 +79,5 @@ def _partitions(admin: KafkaAdminClient, topic: str) -> list[TopicPartition]:
 
 
 def _committed(admin: KafkaAdminClient, group: str) -> dict[TopicPartition, int]:
-    deadline = time.monotonic() + _COORDINATOR_SECONDS
-    while True:
-        try:
-            found = admin.list_group_offsets(group).get(group, {})
-            break
-        except KafkaError as error:
-            # A fresh broker makes the topic of the groups only when it is first asked for one.
-            if not error.retriable or time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
+    found = answered(lambda: admin.list_group_offsets(group)).get(group, {})
     return {tp: place.offset for tp, place in found.items() if place.offset >= 0}

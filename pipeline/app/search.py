@@ -10,7 +10,7 @@ import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from elasticsearch import BadRequestError, Elasticsearch
 from msgspec import Struct
@@ -25,7 +25,6 @@ PAGE = 500
 BUCKETS = 1000
 KEEP = "2m"
 
-Order = Literal["asc", "desc"]
 Query = dict[str, Any]
 
 INTERVALS = {"hour": "yyyy-MM-dd'T'HH:mm'Z'", "day": "yyyy-MM-dd", "week": "yyyy-MM-dd", "month": "yyyy-MM"}

@@ -18,6 +18,7 @@ from pipeline.app.registry import read_table
 from pipeline.app.search import Query, Search, asking, query_of, source_of
 from pipeline.core.brands import Brands, read_brands
 from pipeline.core.errors import ConfigError
+from pipeline.core.portions import portions
 from pipeline.core.settings import Settings
 
 By = Literal["day", "week", "month"]
@@ -119,8 +120,7 @@ def share_of_voice(
     Posts without a date are in no step. Raises ConfigError, RetryableError.
     """
     heard: dict[str, dict[str, Heard]] = {} if by else {"": {}}
-    for start in range(0, len(voices), TOGETHER):
-        some = voices[start : start + TOGETHER]
+    for some in portions(voices, TOGETHER):
         with asking(client):
             for period, buckets in _answers(client, index, search, some, by):
                 found = heard.setdefault(period, {})

@@ -82,22 +82,6 @@ class _Child:
         self.parked = False
         self._note("runs")
 
-    def _spawn(self) -> tuple[subprocess.Popen[bytes], int]:
-        # The child reads this pipe; its end tells the child that its parent is gone, however it died.
-        theirs, ours = os.pipe()
-        try:
-            process = subprocess.Popen(
-                [*self._command, "--role", self.role, "--lifeline", str(theirs), "--lock", str(self.lock)],
-                pass_fds=(theirs, self.lock),
-                start_new_session=True,
-            )
-        except BaseException:
-            os.close(ours)
-            raise
-        finally:
-            os.close(theirs)
-        return process, ours
-
     def check(self, now: float) -> None:
         """Notes a death and when to start again; starts again when the time has come."""
         if self._process is None:

@@ -18,7 +18,7 @@ from msgspec import UNSET, Struct, UnsetType, structs
 from pipeline.core.errors import GroundswellError, RejectedError
 from pipeline.core.event import Event, Route
 from pipeline.core.post import Time
-from pipeline.core.wire import Reader, Upgrade
+from pipeline.core.wire import Reader, Upgrade, newer
 
 SCHEMA = 1
 """Version of the wire form of the journal; a higher one is refused, a missing one means 1."""
@@ -145,9 +145,7 @@ class Entry(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.schema > SCHEMA:
-            raise ValueError(
-                f"schema {self.schema} is newer than this program's {SCHEMA}: upgrade Groundswell"
-            )
+            raise newer(self.schema, SCHEMA)
 
     @property
     def key(self) -> str:

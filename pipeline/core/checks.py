@@ -98,18 +98,9 @@ def every(parts: Sequence[Check]) -> Check:
         failed = next((part for part in parts if not part.holds(row)), None)
         return [reason for part in ([failed] if failed else parts) for reason in part.reasons(row)]
 
-    def rest(row: Any) -> Rest:
-        tests: list[Holds] = []
-        for part in ordered:
-            left = part.left(row)
-            if left is False:
-                return False
-            if not isinstance(left, bool):
-                tests.append(left)
-        return _all_of(tests) if tests else True
-
     options = tuple(keys for part in parts for keys in part.options)
     holds = _all_of([part.holds for part in ordered])
+    rest = _rest_of(ordered, False, _all_of)
     return Check(holds, reasons, _columns(parts), options, max(part.cost for part in parts), rest)
 
 
@@ -137,16 +128,6 @@ def either(parts: Sequence[Check]) -> Check:
     """At least one part holds."""
     ordered = sorted(parts, key=lambda part: part.cost)
 
-    def rest(row: Any) -> Rest:
-        tests: list[Holds] = []
-        for part in ordered:
-            left = part.left(row)
-            if left is True:
-                return True
-            if not isinstance(left, bool):
-                tests.append(left)
-        return _any_of(tests) if tests else False
-
     def reasons(row: Any) -> list[str]:
         held = next((part for part in parts if part.holds(row)), None)
         return [reason for part in ([held] if held else parts) for reason in part.reasons(row)]
@@ -157,6 +138,7 @@ def either(parts: Sequence[Check]) -> Check:
         smallest = (min(part.options, key=len) for part in parts)
         options = (frozenset(key for keys in smallest for key in keys),)
     holds = _any_of([part.holds for part in ordered])
+    rest = _rest_of(ordered, True, _any_of)
     return Check(holds, reasons, _columns(parts), options, max(part.cost for part in parts), rest)
 
 
@@ -171,6 +153,24 @@ def _any_of(tests: list[Holds]) -> Holds:
         return False
 
     return holds
+
+
+def _rest_of(
+    parts: Sequence[Check], decides: bool, joined: Callable[[list[Holds]], Holds]
+) -> Callable[[Any], Rest]:
+    """The rest of parts of which one that is ``decides`` makes the whole so: what the open ones leave."""
+
+    def rest(row: Any) -> Rest:
+        tests: list[Holds] = []
+        for part in parts:
+            left = part.left(row)
+            if left is decides:
+                return decides
+            if not isinstance(left, bool):
+                tests.append(left)
+        return joined(tests) if tests else not decides
+
+    return rest
 
 
 def denied(part: Check) -> Check:

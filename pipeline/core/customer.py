@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from pipeline.core.errors import RejectedError
-from pipeline.core.wire import Reader, Upgrade
+from pipeline.core.wire import Reader, Upgrade, newer
 
 SCHEMA = 1
 """Version of the wire form; a higher one is refused, a missing one means 1."""
@@ -52,9 +52,7 @@ class Customer(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.schema > SCHEMA:
-            raise ValueError(
-                f"schema {self.schema} is newer than this program's {SCHEMA}: upgrade Groundswell"
-            )
+            raise newer(self.schema, SCHEMA)
 
 
 _decode: Reader[Customer] = Reader(Customer, SCHEMA, BEFORE)

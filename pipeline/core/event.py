@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 
 from pipeline.core.errors import RejectedError
 from pipeline.core.post import SCHEMA, Post, Time
-from pipeline.core.wire import Reader, Upgrade
+from pipeline.core.wire import Reader, Upgrade, newer
 
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 
@@ -146,9 +146,7 @@ class Event(Struct, gc=False, frozen=True, omit_defaults=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.schema > SCHEMA:
-            raise ValueError(
-                f"schema {self.schema} is newer than this program's {SCHEMA}: upgrade Groundswell"
-            )
+            raise newer(self.schema, SCHEMA)
 
 
 # An event holds its post whole: what changes there changes here.

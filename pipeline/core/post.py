@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
 from pipeline.core.errors import RejectedError
-from pipeline.core.wire import Reader, Upgrade
+from pipeline.core.wire import Reader, Upgrade, newer
 
 SCHEMA = 1
 """Version of the wire form of posts and events; a higher one is refused, a missing one means 1."""
@@ -89,9 +89,7 @@ class Post(Struct, gc=False, frozen=True, omit_defaults=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.schema > SCHEMA:
-            raise ValueError(
-                f"schema {self.schema} is newer than this program's {SCHEMA}: upgrade Groundswell"
-            )
+            raise newer(self.schema, SCHEMA)
         prefix = self.id.partition(":")[0]
         if not self.source:
             force_setattr(self, "source", prefix)

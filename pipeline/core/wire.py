@@ -27,6 +27,11 @@ class Numbered(Protocol):
 T = TypeVar("T", bound=Numbered)
 
 
+def newer(schema: int, ours: int) -> ValueError:
+    """What a record says that is of a later schema than ``ours``."""
+    return ValueError(f"schema {schema} is newer than this program's {ours}: upgrade Groundswell")
+
+
 class _Number(Struct):
     schema: int = 1
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,10 +12,10 @@ from pipeline.embedded.home import Layout
 
 @dataclass(frozen=True, slots=True)
 class ServerStatus:
-    """One server. ``uptime`` in seconds; ``data_bytes`` as allocated on disk, None where it may not be read.
+    """One server.
 
     ``state``: running; starting (some ``up`` is at work); stopped (nobody wants it); crashed (it should run,
-    but its process is gone). ``pid``, ``port``, ``address`` and ``uptime`` are None unless it runs.
+    but its process is gone). ``pid``, ``port`` and ``address`` are None unless it runs.
     """
 
     name: str
@@ -26,10 +24,7 @@ class ServerStatus:
     port: int | None
     address: str | None
     version: str | None
-    java: str | None
-    uptime: float | None
     log: Path
-    data_bytes: int | None
 
 
 def address(name: str, port: int) -> str:
@@ -54,24 +49,5 @@ def server_status(layout: Layout, name: str, log: str) -> ServerStatus:
         port=up.port if up else None,
         address=address(name, up.port) if up else None,
         version=state.version if state else None,
-        java=state.java if state else None,
-        uptime=max(0.0, time.time() - up.since) if up else None,
         log=layout.logs(name) / log,
-        data_bytes=allocated(layout.data(name)),
     )
-
-
-def allocated(folder: Path) -> int | None:
-    """Bytes that the files below ``folder`` take on disk (Kafka's indexes are sparse); 0 if there is none."""
-    if not folder.exists():
-        return 0
-    if not os.access(folder, os.R_OK | os.X_OK):
-        return None
-    total = 0
-    for directory, _, files in os.walk(folder):
-        for file in files:
-            try:
-                total += Path(directory, file).lstat().st_blocks * 512
-            except FileNotFoundError:  # servers remove segments while we look
-                continue
-    return total

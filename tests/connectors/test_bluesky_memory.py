@@ -20,7 +20,6 @@ from testkit.connectors import bluesky as jetstream
 from testkit.jetstream import Network, key, post_id
 from testkit.platform.answers import Item
 from testkit.platform.staged import ServedStage
-from testkit.shared import shared_folder
 
 WORDS = ["parcel"]
 SECOND = 1_000_000
@@ -233,10 +232,7 @@ def test_the_cursor_waits_before_an_account_until_all_is_told(network: Network, 
     assert "told" not in cursor
 
 
-def test_production_events_are_sifted(stage: ServedStage, listen: Any, tmp_path: Path) -> None:
-    shared = shared_folder(Path(__file__))
-    if shared is None:
-        pytest.skip("the shared payloads are not there (GROUNDSWELL_SHARED)")
+def test_production_events_are_sifted(stage: ServedStage, listen: Any, tmp_path: Path, shared: Path) -> None:
     file = shared / "data" / "payloads" / "bluesky_jetstream" / "expected_v1.jsonl"
     lines = [json.loads(line) for line in file.read_bytes().splitlines()]
     for step, line in enumerate(lines):

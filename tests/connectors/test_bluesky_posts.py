@@ -17,7 +17,6 @@ from pipeline.core.errors import RejectedError
 from pipeline.core.post import Post, decode_post, encode_post
 from pipeline.core.version import version_of
 from testkit.connectors import bluesky as jetstream
-from testkit.shared import shared_folder
 
 MOMENT = 1_783_175_888.25
 
@@ -136,10 +135,7 @@ def test_revisions_are_read_as_they_are_written(micros: int) -> None:
     assert found // timedelta(microseconds=1) == micros
 
 
-def test_production_events() -> None:
-    shared = shared_folder(Path(__file__))
-    if shared is None:
-        pytest.skip("the shared payloads are not there (GROUNDSWELL_SHARED)")
+def test_production_events(shared: Path) -> None:
     file = shared / "data" / "payloads" / "bluesky_jetstream" / "expected_v1.jsonl"
     lines = file.read_bytes().splitlines()
     posts = [post for post in map(parse, lines) if post is not None]

@@ -20,7 +20,6 @@ from testkit.platform.certificate import make_certificate, openssl
 from testkit.platform.exchanges import Exchange, Player, read_exchanges
 from testkit.platform.faults import FAULTS, Fault
 from testkit.platform.server import PlatformServer
-from testkit.shared import shared_folder
 from testkit.waiting import until
 
 ITEMS = [Item(id=f"x:{number}", data={"text": f"late {number}", "n": number}) for number in range(6)]
@@ -226,10 +225,7 @@ def test_recorded_exchanges_are_played_in_their_order(tmp_path: Path) -> None:
     assert [asked.path for asked in player.unknown] == ["/new"]
 
 
-def test_the_shared_exchanges_can_be_played() -> None:
-    shared = shared_folder(Path(__file__))
-    if shared is None:
-        pytest.skip("the shared payloads are not there (GROUNDSWELL_SHARED)")
+def test_the_shared_exchanges_can_be_played(shared: Path) -> None:
     files = sorted((shared / "data" / "payloads").glob("*/*.responses.jsonl*"))
     assert len(files) > 20
     for file in files:

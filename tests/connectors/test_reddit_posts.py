@@ -22,7 +22,6 @@ from testkit.connectors import reddit as fixture
 from testkit.platform.answers import Answer, Asked
 from testkit.platform.exchanges import Player, read_exchanges
 from testkit.platform.server import PlatformServer
-from testkit.shared import shared_folder
 
 MOMENT = 1_783_175_888.0
 
@@ -167,10 +166,8 @@ def test_a_time_that_is_none_costs_the_time(told: Any) -> None:
 # ---- what Reddit really answered
 
 
-def recorded() -> Path:
-    shared = shared_folder(Path(__file__))
-    if shared is None:
-        pytest.skip("the shared payloads are not there (GROUNDSWELL_SHARED)")
+@pytest.fixture
+def recorded(shared: Path) -> Path:
     return shared / "data" / "payloads" / "reddit_praw"
 
 
@@ -185,9 +182,9 @@ def _things(value: Any) -> Iterator[dict[str, Any]]:
             yield from _things(below)
 
 
-def test_recorded_things() -> None:
+def test_recorded_things(recorded: Path) -> None:
     posts: dict[str, Post] = {}
-    for file in sorted(recorded().glob("*.responses.jsonl*")):
+    for file in sorted(recorded.glob("*.responses.jsonl*")):
         raw = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
         for line in raw.splitlines():
             for thing in _things(json.loads(line)):
@@ -212,8 +209,8 @@ def test_recorded_things() -> None:
 class Recorded:
     """A recorded polling, with the token and the names that the records leave out."""
 
-    def __init__(self, file: str) -> None:
-        self.exchanges = read_exchanges(recorded() / file)
+    def __init__(self, file: Path) -> None:
+        self.exchanges = read_exchanges(file)
         self.player = Player(self.exchanges, ignored=("limit", "before", "after"))
 
     def __call__(self, asked: Asked) -> Answer:
@@ -236,8 +233,10 @@ class Recorded:
         ("TestSubredditStreams.test_submissions.responses.jsonl", "comments", None),
     ],
 )
-def test_a_live_polling_of_everything(file: str, off: str, count: int | None, tmp_path: Path) -> None:
-    site = Recorded(file)
+def test_a_live_polling_of_everything(
+    file: str, off: str, count: int | None, recorded: Path, tmp_path: Path
+) -> None:
+    site = Recorded(recorded / file)
     assert count in (None, len(site.names))
     with PlatformServer(site) as server:
         (tmp_path / "secret").write_text(fixture.SECRET)

@@ -23,7 +23,6 @@ from testkit.connectors import x as platform
 from testkit.platform.answers import Answer, Item
 from testkit.platform.exchanges import Exchange, Player, read_exchanges
 from testkit.platform.server import PlatformServer
-from testkit.shared import shared_folder
 
 MOMENT = 1_783_175_888.25
 
@@ -192,10 +191,7 @@ def test_ids_tell_the_moment(moment: datetime) -> None:
 
 
 @pytest.fixture(scope="module")
-def payloads() -> Path:
-    shared = shared_folder(Path(__file__))
-    if shared is None:
-        pytest.skip("the shared payloads are not there (GROUNDSWELL_SHARED)")
+def payloads(shared: Path) -> Path:
     return shared / "data" / "payloads"
 
 

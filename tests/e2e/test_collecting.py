@@ -8,18 +8,16 @@ import re
 import signal
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from pipeline.app.health import present
 from pipeline.app.log_reader import read_topic
 from pipeline.app.registry import known
 from pipeline.app.topics import ensure_topics
 from testkit.installation import Installation, rows_of
+from testkit.readiness import readyz
 from testkit.waiting import until
 
 
@@ -51,16 +49,8 @@ def configure(installation: Installation, folder: Path, text: str) -> None:
 
 
 def waits_for(installation: Installation) -> dict[str, str] | None:
-    """What the collect role waits for, from /readyz; None where nobody answers."""
-    for note in present(installation.home):
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{note.port}/readyz", timeout=5) as answer:
-                return dict(json.loads(answer.read())["waits_for"])
-        except urllib.error.HTTPError as error:
-            return dict(json.loads(error.read())["waits_for"])
-        except OSError:
-            continue
-    return None
+    """What the collect role waits for; None where it does not answer."""
+    return readyz(installation, "collect").get("waits_for")
 
 
 def at(cursor: Path) -> int:

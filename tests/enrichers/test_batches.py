@@ -18,6 +18,7 @@ from enrichers._vader_batch import BatchVader
 from pipeline.core import reading
 from pipeline.core.post import Author, Post
 from pipeline.core.reading import Columns, Reading, Vocabulary
+from tests.enrichers.test_language import detected
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -77,7 +78,7 @@ def test_vader_leaves_few_texts_over() -> None:
 def test_chain(texts: list[str]) -> None:
     columns = Columns({"post": posts(texts), "observed": [NOW] * len(texts)}, vocabulary)
     columns["language"] = tongue.enrich(columns)
-    assert columns["language"] == [language.detected(text) for text in texts]
+    assert columns["language"] == [detected(text) for text in texts]
     columns["sentiment"] = feelings.enrich(columns)
     assert columns["sentiment"] == [
         feelings.judge(text) if found.code in ("en", "und") else None

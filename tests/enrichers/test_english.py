@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from enrichers._english import English
 from enrichers._nameless import without_names
-from enrichers.language import SETTINGS, build, by_cld2, detected
+from enrichers.language import SETTINGS, build, by_cld2
 from pipeline.core.event import Language
 from pipeline.core.post import Author, Post
 from pipeline.core.reading import Reading
-from testkit.shared import replay_posts, shared_folder
-from tests.enrichers.test_language import SENTENCES
+from testkit.shared import replay_posts
+from tests.enrichers.test_language import SENTENCES, detected
 
 ENGLISH = [text for text in SENTENCES["en"] if len(text) > 30]
 FOREIGN = [text for code, texts in SENTENCES.items() if code != "en" for text in texts]
@@ -87,11 +87,8 @@ def test_a_text_has_as_many_letters_as_cld2_counts(text: str) -> None:
         assert told.code != "en" or told == found
 
 
-def test_few_posts_of_the_replay_are_told_otherwise_than_by_cld2() -> None:
+def test_few_posts_of_the_replay_are_told_otherwise_than_by_cld2(shared: Path) -> None:
     """4 of 56,248 when this was written, all of them English that CLD2 is unsure of."""
-    shared = shared_folder(Path(__file__))
-    if shared is None:
-        pytest.skip("the shared data is not at hand")
     texts = [post["text"] for post in replay_posts(shared)][::10]
     judged = English().judged(Reading(texts))
     others = [text for text, found in zip(texts, judged, strict=True) if found and found != by_cld2(text)]

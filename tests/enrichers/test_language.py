@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enrichers import language
-from enrichers.language import detected, platform_language
+from enrichers.language import platform_language
 from pipeline.core.event import Language
 from pipeline.core.post import Author, Post
 
@@ -89,6 +89,15 @@ SENTENCES = {
         "なぜ二回請求されたのですか",
     ],
 }
+
+
+only_text = language.build(language.SETTINGS(trust_platform=False))
+
+
+def detected(text: str) -> Language:
+    """What the step reads in one text by itself."""
+    [found] = only_text.enrich({"post": [Post(id="x:1", text=text, author=Author(id="x:a"))]})
+    return found
 
 
 def test_languages_are_told_apart_and_seldom_mistaken() -> None:
@@ -229,7 +238,6 @@ def test_the_platform_goes_before_the_text() -> None:
         "de",
         "und",
     ]
-    only_text = language.build(language.SETTINGS(trust_platform=False))
     assert [found.code for found in only_text.enrich(column)] == ["de", "de", "de", "de", "und"]
 
 

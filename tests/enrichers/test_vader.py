@@ -20,9 +20,7 @@ from vaderSentiment.vaderSentiment import (
 )
 
 from enrichers._vader import Score, Vader
-from testkit.shared import shared_folder
 
-SHARED = shared_folder(Path(__file__))
 # One text in seven of the 130,911, as vaderSentiment takes its time; all were equal when this was written.
 STRIDE = 7
 
@@ -46,10 +44,8 @@ def shared_texts(shared: Path) -> list[str]:
     return sorted(texts)
 
 
-def test_equal_on_real_texts() -> None:
-    if SHARED is None:
-        pytest.skip("the shared data are neither beside the repository nor at GROUNDSWELL_SHARED")
-    texts = shared_texts(SHARED)
+def test_equal_on_real_texts(shared: Path) -> None:
+    texts = shared_texts(shared)
     assert len(texts) > 100_000
     different = [text for text in texts[::STRIDE] if ours.score(text) != expected(text)]
     assert different[:5] == []

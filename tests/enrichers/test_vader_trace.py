@@ -15,9 +15,7 @@ from enrichers._vader import Vader
 from enrichers._vader_trace import Change, Hit, trace
 from pipeline.core.event import Language
 from pipeline.core.post import Author, Post
-from testkit.shared import shared_folder
 
-SHARED = shared_folder(Path(__file__))
 DEMO = Path(__file__).parents[2] / "configs" / "demo" / "posts.jsonl"
 vader = Vader()
 step = sentiment.build(sentiment.SETTINGS())
@@ -51,10 +49,8 @@ def test_the_words_of_the_demo_add_up() -> None:
     assert disagreeing(texts) == []
 
 
-def test_the_words_of_real_texts_add_up() -> None:
-    if SHARED is None:
-        pytest.skip("the shared data are neither beside the repository nor at GROUNDSWELL_SHARED")
-    texts = shared_texts(SHARED)
+def test_the_words_of_real_texts_add_up(shared: Path) -> None:
+    texts = shared_texts(shared)
     assert len(texts) > 2000
     assert disagreeing(texts)[:5] == []
 

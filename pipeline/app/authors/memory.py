@@ -15,6 +15,7 @@ from elasticsearch import Elasticsearch
 from pipeline.app.authors.marks import can_be_remembered
 from pipeline.core.errors import RetryableError
 from pipeline.core.index_name import alias
+from pipeline.core.portions import portions
 from pipeline.core.settings import ElasticsearchSettings
 from sinks.elastic import answering
 from sinks.store import Put, Store
@@ -80,8 +81,8 @@ class AuthorMemory:
             versions = self._versions(left)
             self._refresh()
             again: list[str] = []
-            for start in range(0, len(left), PAGE):
-                again += self._write(left[start : start + PAGE], gone, versions)
+            for page in portions(left, PAGE):
+                again += self._write(page, gone, versions)
             left = again
         if left:
             raise RetryableError(f"others keep writing the same {len(left)} documents of {self._store.index}")
@@ -99,8 +100,8 @@ class AuthorMemory:
         # Whose document was not written since has no post any more.
         since = {"range": {"updated_at": {"lt": began.isoformat()}}}
         left = [found.source["id"] for found in self._store.search(since)]
-        for start in range(0, len(left), PAGE):
-            self.reckon(left[start : start + PAGE])
+        for page in portions(left, PAGE):
+            self.reckon(page)
         return count + len(left)
 
     def _versions(self, authors: Sequence[str]) -> dict[str, int]:

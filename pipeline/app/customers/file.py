@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 from msgspec import Struct
@@ -171,8 +171,3 @@ class Summary(Struct):
     def count(self, what: str, by: int = 1) -> None:
         """One more of what the field ``what`` counts."""
         setattr(self, what, getattr(self, what) + by)
-
-
-def as_mapping(summary: Summary) -> Mapping[str, int]:
-    """The counts by name."""
-    return {name: getattr(summary, name) for name in summary.__struct_fields__}

@@ -16,6 +16,7 @@ from pipeline.app.producer import Record
 from pipeline.core.customer import Customer
 from pipeline.core.headers import again
 from pipeline.core.linking import Directory, author_ids, keys_of, link
+from pipeline.core.portions import portions
 from pipeline.core.post import encode_post
 from pipeline.core.rerouting import Before
 from pipeline.core.version import MAX_OPERATION, unpack
@@ -81,11 +82,10 @@ def queries(targets: Targets, terms: int = TERMS) -> Iterator[dict[str, Any]]:
         ("author.id", targets.accounts),
     )
     for name, values in wanted:
-        ordered = sorted(values)
-        for start in range(0, len(ordered), terms):
+        for some in portions(sorted(values), terms):
             yield {
                 "bool": {
-                    "filter": [{"terms": {name: ordered[start : start + terms]}}],
+                    "filter": [{"terms": {name: some}}],
                     "must_not": [{"term": {"deleted": True}}, {"term": {"direction": "outbound"}}],
                 }
             }
