@@ -12,6 +12,7 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -92,10 +93,13 @@ class Names:
                 claims.setdefault(pattern, []).append(claim)
             for handle in entity.handles:
                 self._handles.setdefault(plain(handle), []).append(number)
-        self.telling = frozenset(map(_telling, claims))
-        """Words of which each name has one."""
+        pairs = {name: _pair(name) for name in claims}
+        self.pairs = frozenset(pair for pair in pairs.values() if pair)
+        """Two words side by side of each name of several that nothing but a space parts."""
+        self.telling = frozenset(_telling(name) for name, pair in pairs.items() if not pair)
+        """Words of which each other name has one."""
         self._joined = frozenset(
-            _telling(name) for name, some in claims.items() if not _is_one_word(name, some)
+            _telling(name) for name, pair in pairs.items() if not (pair or _is_one_word(name, claims[name]))
         )
         self._claims = [tuple(some) for some in claims.values()]
         self._search = finder(claims)
@@ -126,7 +130,8 @@ class Names:
         """What a token names in whatever text it stands, if the platform says nothing of mentions; None where
         that hangs on what stands near it."""
         folded = fold_all_readings(token)
-        if not self._joined.isdisjoint(folded.words.split()):
+        words = folded.words.split()
+        if not (self._joined.isdisjoint(words) and self.pairs.isdisjoint(pairwise(words))):
             return None
         post, found = _Text(token, source, (), folded), set()
         for pattern, start, end in self._search(f" {folded.words} ", True):
@@ -180,6 +185,15 @@ def _sign(number: int, kind: int, value: str, exact: str = "") -> tuple[str, _Cl
 def _telling(pattern: str) -> str:
     """A word that would be in every text would tell nothing; of the others the longest is the rarest."""
     return max(pattern.split(), key=lambda word: (word not in STOP_WORDS, len(word)))
+
+
+def _pair(pattern: str) -> tuple[str, str] | None:
+    """The two neighbours among the words of a name that are the rarest; None for a single word, and where
+    signs stand between some."""
+    words = pattern.strip().split(" ")
+    if len(words) < 2 or "" in words:
+        return None
+    return max(pairwise(words), key=lambda pair: (-len(STOP_WORDS.intersection(pair)), len("".join(pair))))
 
 
 def _is_one_word(pattern: str, claims: Iterable[_Claim]) -> bool:

@@ -1,4 +1,5 @@
-"""Which texts of a batch may name any entity: those with a token that holds a telling word of some name.
+"""Which texts of a batch may name any entity: those with a token that holds a telling word of some name, and
+those in which two words of one stand side by side.
 
 Most texts have none, and need no folding and no search. What words a token holds when it is folded hangs on
 the token alone, tags and Korean particles included. Knows nothing of where a name stands.
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from enrichers._automaton import finder
 from pipeline.core.folding import fold_all_readings, plain_words
@@ -21,22 +22,32 @@ _ONE_WORD_TAG = re.compile(r"#(?:[A-Z]?[a-z]+|[A-Z]+)[^\w#]*").fullmatch
 _NO_WORD = re.compile("[‘’“”…–—•€£\U0001f300-\U0001faff]")
 """Signs that are of no word and change no letter beside them: those that most texts beyond ASCII have."""
 
+_Sign = tuple[frozenset[str], str, str]
+"""The words with which the token's first makes a pair if the token before ends with one of them; its own last
+word, if that begins a pair; itself if it may name something by itself, else nothing."""
+_NONE: frozenset[str] = frozenset()
 
-class NameWatch(Acquaintance[str]):
-    """Watches for the names of one brands file, given by the telling words of each, folded.
 
-    A token's sign is itself if it has a telling word, else none.
-    """
+class NameWatch(Acquaintance[_Sign | None]):
+    """Watches for the names of one brands file, given by the telling words of some, folded, and by pairs of
+    words of all others: each name has both words of its pair, with no more than a space between."""
 
-    MARKS = ("", START, UNREAD)
+    MARKS = (None, (_NONE, "", START), (_NONE, "", UNREAD))
 
-    def __init__(self, telling: frozenset[str]) -> None:
+    def __init__(self, telling: Iterable[str], pairs: Iterable[tuple[str, str]]) -> None:
         super().__init__()
-        self._telling = telling
-        self._inside = finder(telling)
+        self._telling = frozenset(telling)
+        before: dict[str, set[str]] = {}
+        for first, second in pairs:
+            before.setdefault(second, set()).add(first)
+        self._before = {second: frozenset(firsts) for second, firsts in before.items()}
+        # One object of each word for all tokens that end with it.
+        self._firsts = {first: first for firsts in self._before.values() for first in firsts}
+        self._wanted = self._telling.union(self._before, self._firsts)
+        self._inside = finder(self._wanted)
 
-    def signs(self, tokens: list[str]) -> list[str]:
-        """Looks for telling words in all tokens together."""
+    def signs(self, tokens: list[str]) -> list[_Sign | None]:
+        """Looks for wanted words in all tokens together."""
         plain: list[str] = []
         others: list[str] = []
         for token in tokens:
@@ -46,9 +57,9 @@ class NameWatch(Acquaintance[str]):
                 others.append(token)
         # Folded as one text, in which each token is still where it was: a tenth of the time of one by one.
         words = plain_words(" ".join(plain)) or ""
-        some = set(holding(plain, words, self._telling.intersection(words.split())))
-        some.update(filter(self._tells, self._likely(others)))
-        return [token if token in some else "" for token in tokens]
+        some = holding(plain, words, self._wanted.intersection(words.split()))
+        of = {token: self._sign(token) for token in (*some, *self._likely(others))}
+        return list(map(of.get, tokens))
 
     def _likely(self, tokens: Iterable[str]) -> list[str]:
         """Those of the tokens that may tell: folding one by itself takes far longer than looking for all."""
@@ -67,18 +78,35 @@ class NameWatch(Acquaintance[str]):
         hits = self._inside(" ".join(cut), True)
         return odd + [known[number] for number in {bisect_right(ends, start) for _, start, _ in hits}]
 
-    def _tells(self, token: str) -> bool:
-        return not self._telling.isdisjoint(fold_all_readings(token).words.split())
+    def _sign(self, token: str) -> _Sign | None:
+        folded = fold_all_readings(token)
+        words = folded.words.split()
+        if not words:
+            return None
+        before, length = self._before, folded.length
+        tells = not self._telling.isdisjoint(words) or any(
+            first in before.get(second, _NONE) for first, second in pairwise(words)
+        )
+        behind = _NONE if folded.words[0] == " " else before.get(words[0], _NONE)
+        last = "" if folded.words[length - 1] == " " else folded.words[:length].split()[-1]
+        tail = self._firsts.get(last, "")
+        return (behind, tail, token if tells else "") if tells or behind or tail else None
 
     def suspects(self, reading: Reading) -> dict[int, list[str]]:
-        """The numbers of the texts that may name something, each with the tokens that may."""
+        """The numbers of the texts that may name something, each with the tokens that may; among them
+        ``UNREAD`` where a name may go over several tokens."""
         found: dict[int, list[str]] = {}
-        text = -1
-        for token in filter(None, self.of_each(reading)):
+        text, before = -1, ""
+        # Tokens without any sign between two words only make a text seem to have a pair that it has not.
+        for behind, tail, token in filter(None, self.of_each(reading)):
             if token == START:
                 text += 1
             else:
-                found.setdefault(text, []).append(token)
+                if before in behind:
+                    found.setdefault(text, []).append(UNREAD)
+                if token:
+                    found.setdefault(text, []).append(token)
+            before = tail
         return found
 
 

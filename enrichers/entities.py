@@ -23,7 +23,7 @@ from pipeline.core.event import Entity
 from pipeline.core.post import Post
 from pipeline.core.reading import UNREAD, reading_of
 
-REVISION = 2
+REVISION = 3
 """Goes up with every change here, in ``_names`` or in ``pipeline.core.folding`` that may change a result."""
 
 MOST = 500
@@ -60,7 +60,8 @@ class EntitiesEnricher:
     def __init__(self, brands: Brands) -> None:
         self._entities = brands.entities
         self._names = Names(brands) if brands.entities else None
-        self._watch = NameWatch(self._names.telling if self._names else frozenset())
+        telling, pairs = (self._names.telling, self._names.pairs) if self._names else ((), ())
+        self._watch = NameWatch(telling, pairs)
         # What single tokens name, in sources with other handles and in those with plain ones.
         self._alone: tuple[_Named, _Named] = ({}, {})
         self.version = _version(brands)

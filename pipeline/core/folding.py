@@ -153,6 +153,9 @@ class Folded:
         added = [self.words]
         place = self._plain_length()
         for reading in readings:
+            # No name goes from one reading on into the next.
+            place += 2
+            added.append(PARTING)
             for origin, part in reading:
                 place += 1
                 added.append(part)
