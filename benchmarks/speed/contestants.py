@@ -17,16 +17,20 @@ from bench import Bench
 from child import Child, cpu_seconds
 from elasticsearch import Elasticsearch
 from msgspec import Struct
+from msgspec.json import encode
 from outputs import Ends, Watch, WrongOutput, check_index, first_append, indexed, searchable, topic_span
 
 from pipeline.app.registry import build_chain
 from pipeline.app.topics import topics_of
+from pipeline.core.case import Case, document_of
+from pipeline.core.case_events import assign, follow
 from pipeline.core.configuration import read_settings
 from pipeline.core.event import Event
 from pipeline.core.post import decode_post
 from pipeline.core.settings import ElasticsearchSettings
 from sinks._bulk import Write
 from sinks.elastic import client_for, prepare, request
+from sinks.store import Store
 
 PAUSE = 0.05
 """Seconds between two looks at an index, whoever fills it."""
@@ -61,7 +65,8 @@ class Contestant(Struct, frozen=True):
     @property
     def is_peer_program(self) -> bool:
         """Whether it needs the peers' environment."""
-        return not self.ours and self.run is not _ready_made
+        ready = isinstance(self.run, partial) and self.run.func is _ready_made
+        return not self.ours and not ready
 
 
 def _in_memory(start: Callable[[Bench], Child], bench: Bench, _: int) -> Figure:
@@ -200,15 +205,22 @@ def _enrich_and_index(bench: Bench, number: int) -> Figure:
     return Figure(len(bench.ids), ended - began, spent / len(bench.ids) * 1e6)
 
 
-def _ready_made(bench: Bench, number: int) -> Figure:
-    """What Elasticsearch takes of our own documents as ready bodies, from two threads."""
-    name = f"{bench.prefix}-ready-{number}"
+def _ready_made(with_cases: bool, bench: Bench, number: int) -> Figure:
+    """What Elasticsearch takes of our own documents as ready bodies, from two threads: the posts, and behind
+    each thousand of them the cases that they open."""
+    name = f"{bench.prefix}-ready-{number}{'-cases' * with_cases}"
     settings = ElasticsearchSettings(prefix=name)
     client = client_for(settings, bench.elasticsearch)
     prepare(client, settings)
+    cases = Store(client, settings, "cases")
     if not bench.events:
         bench.events = _events(bench)
-    bodies = [_body(bench.events[at : at + 1000], name) for at in range(0, len(bench.events), 1000)]
+    portions = [bench.events[at : at + 1000] for at in range(0, len(bench.events), 1000)]
+    bodies = [[_body(portion, name)] for portion in portions]
+    if with_cases:
+        cases.prepare()
+        for bodies_of, body in zip(bodies, _bodies_of_cases(portions, cases.index), strict=True):
+            bodies_of.append(body)
     pattern, began = f"{name}-posts-*", time.time()
     with ThreadPoolExecutor(2) as threads:
         sent = [threads.submit(_send, client, body) for body in bodies]
@@ -223,14 +235,16 @@ def _ready_made(bench: Bench, number: int) -> Figure:
     ended = _found(bench, pattern, lambda: None)
     check_index(client, pattern, bench.ids)
     bench.drop_index(pattern)
+    cases.drop()
     client.close()
     return Figure(len(bench.ids), ended - began, spent / len(bench.ids) * 1e6)
 
 
-def _send(client: Elasticsearch, body: bytes) -> float:
+def _send(client: Elasticsearch, bodies: list[bytes]) -> float:
     """The CPU seconds that it took to send."""
     began = time.thread_time()
-    request(client, "POST", "/_bulk", body, lines=True)
+    for body in filter(None, bodies):
+        request(client, "POST", "/_bulk", body, lines=True)
     return time.thread_time() - began
 
 
@@ -243,6 +257,26 @@ def _events(bench: Bench) -> list[Event]:
 
 def _body(events: list[Event], prefix: str) -> bytes:
     return b"".join(Write(event, event.index.replace("ready", prefix, 1)).lines() for event in events)
+
+
+def _bodies_of_cases(portions: list[list[Event]], index: str) -> list[bytes]:
+    """The cases that each portion opens or changes, as after all of its posts."""
+    known: dict[str, Case] = {}
+    bodies: list[bytes] = []
+    for portion in portions:
+        met: dict[str, Case] = {}
+        for event in portion:
+            for id, told in assign(event, ()):
+                if (case := follow(id, met.get(id, known.get(id)), told)) is not None:
+                    met[id] = case
+        known |= met
+        bodies.append(b"".join(_case_lines(case, index) for case in met.values()))
+    return bodies
+
+
+def _case_lines(case: Case, index: str) -> bytes:
+    head = {"_index": index, "_id": case.id, "version": case.revision, "version_type": "external_gte"}
+    return b"%b\n%b\n" % (encode({"index": head}), encode(document_of(case, 0, case.updated_at)))
 
 
 def _vader(bench: Bench) -> Child:
@@ -266,7 +300,8 @@ CONTESTANTS = (
     Contestant("enrich worker, whole chain", "topic", True, _enrich),
     Contestant("plain Faust", "index", False, partial(_peer_to_index, "faust_elastic.py", WORKER)),
     Contestant("loop by hand", "index", False, partial(_peer_to_index, "loop_elastic.py", ())),
-    Contestant("ready-made bodies", "index", False, _ready_made),
+    Contestant("ready-made bodies", "index", False, partial(_ready_made, False)),
+    Contestant("ready-made bodies, cases with them", "index", False, partial(_ready_made, True)),
     Contestant("enrich and index, whole chain", "index", True, _enrich_and_index),
 )
 """The peers, those not ours, do nothing but VADER; see benchmarks/peers."""

@@ -81,5 +81,5 @@ def _beside(ours: Best, peer: Best) -> Row:
         got=ours.rate / peer.rate,
         goal=GOALS.get((end, name, other)),
         # Of the ready bodies only the sending counts, so their CPU says nothing.
-        cpu=None if other == READY else peer.cpu / ours.cpu,
+        cpu=None if other.startswith(READY) else peer.cpu / ours.cpu,
     )

@@ -153,6 +153,7 @@ class Entry(Struct, frozen=True, omit_defaults=True, kw_only=True):
         return f"{self.case}/{self.step.revision}"
 
 
+_encode = msgspec.json.Encoder().encode
 _FIELDS = frozenset(field.name for field in structs.fields(Changes)) - {"claims"}
 
 
@@ -161,16 +162,21 @@ def case_id(author_id: str, conversation: str, queue: str = "") -> str:
 
     ``queue`` is given for the cases that further routes of an event have of their own. 16 characters.
     """
-    said = msgspec.json.encode([author_id, conversation, queue])
+    said = _encode([author_id, conversation, queue])
     return blake2b(said, digest_size=8).hexdigest()
+
+
+def opens_cases(event: Event) -> bool:
+    """Whether `cases_of` has any, without reckoning their ids."""
+    return bool(event.routes) and not event.post.deleted and event.post.direction != "outbound"
 
 
 def cases_of(event: Event) -> list[tuple[str, Route]]:
     """The case of each route of an event, by id: the first route has that of the conversation, each
     further one its own. None for deletions and for posts of our own accounts."""
-    post = event.post
-    if post.deleted or post.direction == "outbound":
+    if not opens_cases(event):
         return []
+    post = event.post
     conversation = post.thread or post.id
     return [
         (case_id(post.author.id, conversation, route.queue if number else ""), route)
@@ -258,7 +264,6 @@ def _merged(parts: Iterable[Changes]) -> Changes:
 
 
 _decode: Reader[Entry] = Reader(Entry, SCHEMA, BEFORE)
-_encode = msgspec.json.Encoder().encode
 
 
 def decode_entry(raw: bytes) -> Entry:

@@ -55,7 +55,8 @@ def assign(event: Event, holding: Sequence[Case]) -> list[tuple[str, Told]]:
     free = sorted(holding, key=lambda case: (case.split != "", case.id))
     told: list[tuple[str, Told]] = []
     unmet: list[tuple[str, Route]] = []
-    for id, route in cases_of(event):
+    routed = cases_of(event)
+    for id, route in routed:
         same = next((case for case in free if case.claims[post_id].queue == route.queue), None)
         if same is None:
             unmet.append((id, route))
@@ -67,10 +68,10 @@ def assign(event: Event, holding: Sequence[Case]) -> list[tuple[str, Told]]:
             told.append((free.pop(0).id, Told(event=event, route=route)))
             continue
         taken = any(id == other for other, _ in told)
-        first = not taken and id == cases_of(event)[0][0]
-        split = "" if first else route.queue
-        conversation = event.post.thread or post_id
-        id = case_id(event.post.author.id, conversation, split)
+        split = "" if not taken and id == routed[0][0] else route.queue
+        if split and route is routed[0][1]:
+            # The conversation's own case has it already: it gets one as a further route has.
+            id = case_id(event.post.author.id, event.post.thread or post_id, split)
         told.append((id, Told(event=event, route=route, split=split)))
     return told + [(case.id, Told(event=event, route=None)) for case in free]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
-from pipeline.core.case import Case, cases_of
+from pipeline.core.case import Case, cases_of, opens_cases
 from pipeline.core.case_events import Told, answered, assign, follow
 from pipeline.core.event import Event
 from pipeline.core.version import change_of
@@ -88,7 +88,7 @@ class CaseKeeper:
 
     def _marks_of(self, events: Sequence[Event]) -> Marks:
         """The answers so far to the posts that a rule routes."""
-        routed = [event for event in events if cases_of(event)]
+        routed = [event for event in events if opens_cases(event)]
         keys = {post_key(event.post.id) for event in routed}
         keys |= {thread_key(event.post.source, event.post.thread) for event in routed if event.post.thread}
         return self._cases.marks(sorted(keys)) if keys else {}
