@@ -7,7 +7,8 @@ from msgspec import Struct
 
 from sinks._client import answering, request
 
-_FIELDS = "indices.*.uuid,indices.*.shards.*.seq_no.max_seq_no"
+_FIELDS = "indices.*.uuid,indices.*.shards.*.routing.state,indices.*.shards.*.seq_no.max_seq_no"
+_WHOLE = {"STARTED", "RELOCATING"}
 
 
 class Look(Struct, frozen=True):
@@ -32,7 +33,8 @@ def look(client: Elasticsearch, index: str) -> Look | None:
             return None
     for found in answer.get("indices", {}).values():
         copies = [copy for copies in found.get("shards", {}).values() for copy in copies]
-        known = all("seq_no" in copy for copy in copies)
+        # One that is coming back counts its operations anew, from its last commit on.
+        known = all("seq_no" in copy and copy["routing"]["state"] in _WHOLE for copy in copies)
         numbers = (copy["seq_no"]["max_seq_no"] for copy in copies) if known else ()
         return Look(found["uuid"], len(found.get("shards", {})), tuple(sorted(numbers)))
     return None

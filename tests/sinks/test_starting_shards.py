@@ -34,3 +34,16 @@ def test_a_deletion_waits_for_shards_that_have_not_started(store: Any, proxy: An
     assert store.proxied.write([store.event(deleted=True)]) == [None]
     ((hit,),) = store.stored().values()
     assert hit["_source"]["deleted"] is True
+
+
+def test_a_shard_that_is_coming_back_is_not_taken_for_an_empty_one(
+    store: Any, proxy: Any, answer: Any
+) -> None:
+    """Killed before its first commit it counts from none, until all is read from its own log."""
+    store.sink.write([store.event(created_at=None)])
+    told = {"routing": {"state": "INITIALIZING"}, "seq_no": {"max_seq_no": -1}}
+    index = {"uuid": "of-the-undated", "shards": {"0": [told]}}
+    coming_back = answer(200, json.dumps({"indices": {f"{store.prefix}-posts-undated": index}}).encode())
+    proxy.behaviour = lambda path, _: coming_back if "/_stats" in path else None
+    assert store.proxied.write([store.event(created_at=datetime(2026, 11, 1, tzinfo=UTC))]) == [None]
+    assert [len(hits) for hits in store.stored().values()] == [1]
