@@ -51,7 +51,8 @@ rootLogger.appenderRef.file.ref = file
 """
 
 QUICK_START = ("-XX:TieredStopAtLevel=1", "-XX:-AlwaysPreTouch")
-"""A third less time to start; seen: indexing a tenth slower once warm, aggregations up to a third."""
+"""A third less time to start. The better compiler halves the CPU of the threads that write, but after 240,000
+posts compiling still cost more (100 µs a post) than it saved. For months of service run one of your own."""
 
 UNWANTED_OPTIONS = ("-Xlog:", "-XX:+HeapDump", "-XX:HeapDumpPath", "-XX:ErrorFile")
 """Of the distribution's jvm.options: garbage collection logs of up to 2 GB, heap dumps beside the data."""
