@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipeline.app.daemon import Daemon
 from pipeline.app.producer import Producer, Record
 from pipeline.app.topics import topics_of
 from testkit.installation import Installation, rows_of
@@ -113,12 +114,7 @@ def test_old_posts_move_between_queues_and_open_no_cases_unless_asked(
 def test_killed_in_the_middle_it_goes_on_while_edits_and_deletions_stream_in(
     shop: Installation, books: Rulebooks
 ) -> None:
-    daemon = shop.daemon(*ROLES)
-    say(shop, [post(number, "Bolt") for number in range(1000)])
-    shop.settle(daemon)
-    assert daemon.stop() == 0
-    books.know("Acme", "Bolt")
-    daemon = shop.daemon(*ROLES)
+    daemon = _stale(shop, books, 1000)
     running = shop.start("reenrich", "--rate", "150")
     until(lambda: _again(shop) > 100, why="it is under way")
     say(shop, [{"id": f"x:{n}", "deleted": True} for n in range(0, 1000, 40)])
@@ -149,12 +145,7 @@ def test_killed_in_the_middle_it_goes_on_while_edits_and_deletions_stream_in(
 
 def test_beside_a_stream_that_never_pauses_it_comes_to_its_end(shop: Installation, books: Rulebooks) -> None:
     """Kafka tells that a partition is at its end only where nothing is appended for half a second."""
-    daemon = shop.daemon(*ROLES)
-    say(shop, [post(number, "Bolt") for number in range(600)])
-    shop.settle(daemon)
-    assert daemon.stop() == 0
-    books.know("Acme", "Bolt")
-    daemon = shop.daemon(*ROLES)
+    daemon = _stale(shop, books, 600)
     with _stream(shop):
         running = shop.start("reenrich", "--rate", "400")
         _, told = running.communicate(timeout=120)
@@ -163,6 +154,16 @@ def test_beside_a_stream_that_never_pauses_it_comes_to_its_end(shop: Installatio
     shop.settle(daemon)
     sound(shop)
     assert b"0 posts are to be enriched once more" in shop.command("reenrich").stderr
+
+
+def _stale(shop: Installation, books: Rulebooks, count: int) -> Daemon:
+    """The roles, with a brand that is new to them since they enriched so many posts that name it."""
+    daemon = shop.daemon(*ROLES)
+    say(shop, [post(number, "Bolt") for number in range(count)])
+    shop.settle(daemon)
+    assert daemon.stop() == 0
+    books.know("Acme", "Bolt")
+    return shop.daemon(*ROLES)
 
 
 @contextmanager
