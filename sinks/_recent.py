@@ -31,9 +31,6 @@ class Recent(Generic[T]):
     def note(self, operation: int, id: str, record: T) -> None:
         """This record was written, as the operation of that number; below 0 where the server did not say."""
         with self._lock:
-            if len(self._ours) > MOST:
-                # Nobody asked for long: nothing is known until the next refresh.
-                self._uuid, self._ours = "", {}
             if operation > self._from:
                 self._ours[operation] = (id, record)
 

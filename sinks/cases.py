@@ -90,8 +90,6 @@ class Cases:
         self.store = Store(client, settings, "cases")
         self._answers = Store(client, settings, "answers")
         self._recent: Recent[Held] = Recent()
-        self._marked: Recent[_Answers] = Recent()
-        self._seen: Look | None = None
         self._ready = ""
         self._clock = clock
         self._sleep = sleep
@@ -264,44 +262,18 @@ class Cases:
                     version = held.version + 1 if held else 1
                     puts.append(Put(_short(key), version, _Answers(key[:500], merged)))
                     keys.append(key)
-            left = self._put_marks(keys, puts) if puts else []
+            done = self._answers.put(puts, only_newer=True) if puts else []
+            left = [key for key, won in zip(keys, done, strict=True) if not won]
             if not left:
                 return
             self._sleep(random.uniform(0.0, 0.01 * (turn + 1)))
         raise RetryableError(f"the answers to {left[0]} are changed by others all the time: try again")
 
-    def _put_marks(self, keys: Sequence[str], puts: Sequence[Put]) -> list[str]:
-        """Writes the marks; returns the keys of those that lost."""
-        lost = []
-        for key, put, number in zip(keys, puts, self._answers.write(puts, only_newer=True), strict=True):
-            if number is None:
-                lost.append(key)
-            else:
-                self._marked.note(number, put.id, put.source)
-        return lost
-
     def marks(self, keys: Sequence[str]) -> dict[str, tuple[Answer, ...]]:
-        """The answers of each key that has any, as they are this instant.
-
-        Few posts are answers, so mostly nobody wrote there since the last call: then a search, with what this
-        process wrote, is as true as a look-up of each key and costs a fraction.
-        """
-        now = self._answers.look()
-        wanted = {_short(key): key for key in keys}
-        unseen = self._marked.since(now)
-        if unseen is None and now is not None and now.operations and now == self._seen:
-            self._answers.refresh()
-            self._marked.begin(now)
-            unseen = {}
-        self._seen = now
-        if unseen is None:
-            self._marked.begin(None)
-            found = self._answers.get(list(wanted))
-        else:
-            found = self._answers.searched(list(wanted))
-        marks = {id: msgspec.convert(one.source, _Answers) for id, one in found.items()}
-        marks |= {id: unseen[id] for id in wanted.keys() & unseen.keys()} if unseen else {}
-        return {wanted[id]: marked.answers for id, marked in marks.items()}
+        """The answers of each key that has any, as they are this instant."""
+        found = self._answers.get([_short(key) for key in keys])
+        held = {key: found.get(_short(key)) for key in keys}
+        return {key: msgspec.convert(one.source, _Answers).answers for key, one in held.items() if one}
 
 
 def post_key(post_id: str) -> str:

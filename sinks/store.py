@@ -28,7 +28,6 @@ _encode = msgspec.json.Encoder().encode
 PAGE = 1000
 _BULK = 1000
 _READ = "filter_path=docs._id,docs._version,docs._source,docs.error"
-_HITS = "filter_path=hits.hits._id,hits.hits._version,hits.hits._source"
 _WRITTEN = "filter_path=items.*._id,items.*._seq_no,items.*.status,items.*.error"
 
 
@@ -104,24 +103,6 @@ class Store:
                     found[doc["_id"]] = Found(doc["_version"], doc["_source"])
                 elif "error" in doc:
                     self._not_told(msgspec.convert(doc["error"], Cause))
-        return found
-
-    def searched(self, ids: Sequence[str]) -> dict[str, Found]:
-        """As :meth:`get`, but of what a search finds: what came since the last refresh may be missing."""
-        found: dict[str, Found] = {}
-        path = f"/{self.index}/_search?allow_partial_search_results=false&{_HITS}"
-        for portion in portions(ids, PAGE):
-            body = {
-                "query": {"ids": {"values": portion}},
-                "version": True,
-                "size": PAGE,
-                "track_total_hits": False,
-                "sort": ["_doc"],
-            }
-            with answering(self.client, self.index):
-                answer = request(self.client, "POST", path, _encode(body))
-            for hit in answer.get("hits", {}).get("hits", ()):
-                found[hit["_id"]] = Found(hit["_version"], hit["_source"])
         return found
 
     def _not_told(self, error: Cause) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from elasticsearch import Elasticsearch
@@ -50,30 +49,6 @@ def test_a_mark_is_read_whoever_wrote_it(
         else:
             found = ours.marks(KEYS)
             assert {key: {one.post for one in told} for key, told in found.items()} == marked
-
-
-def test_where_nobody_writes_no_key_is_looked_up_alone(
-    client: Elasticsearch,
-    elastic_settings: ElasticsearchSettings,
-    answers: Store,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    cases = Cases(client, elastic_settings)
-    cases.mark({KEYS[0]: [Answer("x:answer", NOW)]})
-    for _ in range(2):
-        assert cases.marks(KEYS).keys() == {KEYS[0]}
-    asked: list[str] = []
-    perform = client.transport.perform_request
-
-    def count(method: str, target: str, **how: Any) -> Any:
-        asked.append(target)
-        return perform(method, target, **how)
-
-    monkeypatch.setattr(client.transport, "perform_request", count)
-    for _ in range(3):
-        assert cases.marks(KEYS).keys() == {KEYS[0]}
-    assert len(asked) == 6
-    assert not any("_mget" in target or "_refresh" in target for target in asked)
 
 
 def test_an_index_that_is_not_there_has_no_marks(

@@ -88,13 +88,3 @@ def test_memory_is_bounded_also_where_the_server_does_not_say_how_far_an_index_i
         assert recent.since(Look("u", 1, ())) is None
         recent.begin(Look("u", 1, ()))
     assert not recent._ours
-
-
-def test_memory_is_bounded_where_nobody_asks() -> None:
-    recent: Recent[Case] = Recent()
-    recent.begin(Look("u", 1, (-1,)))
-    written = case(1)
-    for number in range(3 * MOST):
-        note(recent, number, written)
-    assert len(recent._ours) <= MOST + 1
-    assert recent.since(Look("u", 1, (3 * MOST - 1,))) is None, "not all are remembered"
