@@ -26,6 +26,7 @@ from pipeline.core.case import Case, document_of
 from pipeline.core.case_events import assign, follow
 from pipeline.core.configuration import read_settings
 from pipeline.core.event import Event
+from pipeline.core.portions import portions
 from pipeline.core.post import decode_post
 from pipeline.core.settings import ElasticsearchSettings
 from sinks._bulk import Write
@@ -215,11 +216,11 @@ def _ready_made(with_cases: bool, bench: Bench, number: int) -> Figure:
     cases = Store(client, settings, "cases")
     if not bench.events:
         bench.events = _events(bench)
-    portions = [bench.events[at : at + 1000] for at in range(0, len(bench.events), 1000)]
-    bodies = [[_body(portion, name)] for portion in portions]
+    thousands = list(portions(bench.events, 1000))
+    bodies = [[_body(events, name)] for events in thousands]
     if with_cases:
         cases.prepare()
-        for bodies_of, body in zip(bodies, _bodies_of_cases(portions, cases.index), strict=True):
+        for bodies_of, body in zip(bodies, _bodies_of_cases(thousands, cases.index), strict=True):
             bodies_of.append(body)
     pattern, began = f"{name}-posts-*", time.time()
     with ThreadPoolExecutor(2) as threads:
@@ -259,13 +260,13 @@ def _body(events: list[Event], prefix: str) -> bytes:
     return b"".join(Write(event, event.index.replace("ready", prefix, 1)).lines() for event in events)
 
 
-def _bodies_of_cases(portions: list[list[Event]], index: str) -> list[bytes]:
-    """The cases that each portion opens or changes, as after all of its posts."""
+def _bodies_of_cases(thousands: list[list[Event]], index: str) -> list[bytes]:
+    """The cases that each thousand opens or changes, as after all of its posts."""
     known: dict[str, Case] = {}
     bodies: list[bytes] = []
-    for portion in portions:
+    for events in thousands:
         met: dict[str, Case] = {}
-        for event in portion:
+        for event in events:
             for id, told in assign(event, ()):
                 if (case := follow(id, met.get(id, known.get(id)), told)) is not None:
                     met[id] = case

@@ -150,12 +150,10 @@ class Folded:
     def read_as(self, readings: Iterable[list[tuple[int, str]]]) -> None:
         """Adds other readings: each a list of parts, as places in the original and their folded text."""
         pieces = self._pieces or [(0, 0, -1)]
-        added = [self.words]
-        place = self._plain_length()
+        added, place = [self.words], self._plain_length()
         for reading in readings:
-            # No name goes from one reading on into the next.
+            added.append(PARTING)  # no name goes from one reading on into the next
             place += 2
-            added.append(PARTING)
             for origin, part in reading:
                 place += 1
                 added.append(part)
