@@ -15,6 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 from enrichers._regex import compile_search
+from enrichers.route import RouteEnricher
 from pipeline.core.errors import RejectedError
 from pipeline.core.event import Complaint, CustomerLink, Entity, Sentiment
 from pipeline.core.post import Post, decode_post
@@ -76,10 +77,10 @@ def columns() -> dict[str, list[Any]]:
 
 def microseconds(router: Router, batch: dict[str, list[Any]], repeats: Sequence[int]) -> float:
     """Best time a post over the repeats."""
-    times = []
+    times, step = [], RouteEnricher(router)
     for _ in repeats:
         began = time.process_time()
-        router.route_all(batch)
+        step.enrich(batch)
         times.append(time.process_time() - began)
     return min(times) / POSTS * 1e6
 

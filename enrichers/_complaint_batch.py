@@ -6,34 +6,70 @@ of its words. One pass over the signs of the whole batch finds all cues.
 
 from __future__ import annotations
 
-from itertools import accumulate
-from sys import intern
+from collections.abc import Collection
+from typing import NamedTuple
 
-from enrichers._complaint_rules import NO_OPINION, Opinion, opinion_of
-from enrichers._complaint_scan import BOUND, PARTING, Match, Scanner, apart
-from pipeline.core.reading import UNREAD, Reading, Signs
+import numpy as np
+from numpy.typing import NDArray
 
-_OPINIONS = 20_000
-"""Rows of cues whose opinion is remembered, at most."""
+from enrichers._codes import Coded, Codes, Places, owners_of
+from enrichers._complaint_scan import BOUND, PARTING, Scanner, apart
+from pipeline.core.reading import UNREAD, Reading
 
 _BETWEEN = f" {PARTING} "
 
 
-class BatchScanner(Signs):
-    """Searches batches for the cues of one scanner."""
+class Cues(NamedTuple):
+    """The cues of a batch from left to right: their numbers in the scanner's list, and those of the texts
+    that they are in. ``unread`` are the texts left to the scanner itself."""
 
-    MARKS = ("", BOUND, UNREAD)
+    numbers: Places
+    owners: Places
+    unread: set[int]
+
+
+class _Pool:
+    """All strings of signs in one, to take them from together."""
+
+    def __init__(self) -> None:
+        self._signs: NDArray[np.uint16] = np.empty(0, np.uint16)
+        self._lengths = self._ends = np.empty(0, np.intp)
+
+    def joined(self, codes: Codes, known: Collection[str]) -> NDArray[np.uint16]:
+        """The signs of these codes in a row, which are places among all that are ``known``."""
+        if len(known) > len(self._lengths):
+            self._signs = np.frombuffer("".join(known).encode("utf-16-le"), np.uint16)
+            self._lengths = np.array([*map(len, known)], np.intp)
+            self._ends = self._lengths.cumsum()
+        lengths = self._lengths.take(codes)
+        ends = lengths.cumsum()
+        # Each sign's place in the pool lies as far from its place in the row as that of its token's last.
+        behind = np.repeat(self._ends.take(codes) - ends, lengths)
+        found: NDArray[np.uint16] = self._signs.take(np.arange(len(behind)) + behind)
+        return found
+
+
+class BatchScanner(Coded):
+    """Searches batches for the cues of one scanner."""
 
     def __init__(self, scanner: Scanner) -> None:
         super().__init__()
         self._scanner = scanner
-        self._families = [cue.family for cue in scanner.cues]
-        self._kinds = [f"{cue.family} {cue.category}" for cue in scanner.cues]
-        # By the kinds of the cues; by the cues themselves where one family has several.
-        self._opinions: dict[tuple[str, ...] | tuple[int, ...], Opinion] = {}
 
-    def signs(self, tokens: list[str]) -> list[str]:
-        """The signs of each token's words. They are cut together where nothing hangs on what follows."""
+    def forget(self) -> None:
+        """Drops all judgements."""
+        super().forget()
+        # The signs of a token's words; tokens with the same ones have the same code.
+        self._codes = {"": 0, BOUND: 1, UNREAD: 2}
+        self._pool = _Pool()
+
+    def judged(self, tokens: list[str]) -> list[int]:
+        """The codes of the signs of each token's words."""
+        codes = self._codes
+        return [codes.setdefault(signs, len(codes)) for signs in self._signs_of(tokens)]
+
+    def _signs_of(self, tokens: list[str]) -> list[str]:
+        """They are cut together where nothing hangs on what follows."""
         scanner = self._scanner
         together = [
             token
@@ -42,44 +78,22 @@ class BatchScanner(Signs):
             for token in tokens
         ]
         words = scanner.plain(_BETWEEN.join(together)).split()
-        signs = list(map(intern, scanner.signs_of(words).split(PARTING)))[: len(tokens)]
+        signs = scanner.signs_of(words).split(PARTING)[: len(tokens)]
         for i, token in enumerate(together):
             if not token:
-                signs[i] = intern(scanner.signs_of(scanner.read(tokens[i]).words))
+                signs[i] = scanner.signs_of(scanner.read(tokens[i]).words)
         return signs
 
-    def opinions(self, reading: Reading) -> list[Opinion | None]:
-        """What the cues of each text of the reading say, if line breaks are no more than spaces: they end a
-        clause. None for texts left to the scanner itself."""
-        signs = self.joined(reading)
+    def cues(self, reading: Reading) -> Cues:
+        """The cues in all texts of the reading, if line breaks are no more than spaces: they end a clause."""
+        codes = self.codes(reading)
+        row = self._pool.joined(codes, self._codes)
+        signs = row.tobytes().decode("utf-16-le")
         # No match reaches from one text into the next, so those of all texts are sorted as one.
         found = apart(self._scanner.matches(signs))
-        texts = signs.split(BOUND)[1:-1]
-        opinions: list[Opinion | None] = [NO_OPINION] * len(texts)
-        at, most = 0, len(found)
-        for number, end in enumerate(accumulate([len(text) + 1 for text in texts], initial=1)):
-            first = at
-            while at < most and found[at][0] < end:
-                at += 1
-            if at > first:
-                opinions[number - 1] = self._opinion(found[first:at])
-        if UNREAD in signs:
-            for number, text in enumerate(texts):
-                if UNREAD in text:
-                    opinions[number] = None
-        return opinions
-
-    def _opinion(self, found: list[Match]) -> Opinion:
-        cues = [match[4][1] for match in found]
-        kinds = tuple([self._kinds[cue] for cue in cues])
-        known = self._opinions.get(kinds) or self._opinions.get(tuple(cues))
-        return known or self._new_opinion(kinds, cues)
-
-    def _new_opinion(self, kinds: tuple[str, ...], cues: list[int]) -> Opinion:
-        if len(self._opinions) >= _OPINIONS:
-            self._opinions.clear()
-        opinion = opinion_of([self._scanner.cues[cue] for cue in cues])
-        # Whether a second cue of a family counts hangs on its words.
-        once = len({self._families[cue] for cue in cues}) == len(cues)
-        self._opinions[kinds if once else tuple(cues)] = opinion
-        return opinion
+        bounds = np.flatnonzero(row == ord(BOUND))
+        return Cues(
+            np.array([match[4][1] for match in found], np.intp),
+            owners_of(np.array([match[0] for match in found], np.intp), bounds),
+            set(owners_of(np.flatnonzero(row == ord(UNREAD)), bounds).tolist()),
+        )

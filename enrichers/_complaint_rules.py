@@ -149,7 +149,8 @@ _STRONG_FAMILIES = frozenset(name for name, family in FAMILIES.items() if family
 _RANK = {name: -place for place, name in enumerate(CATEGORIES)}
 
 
-def _part(family: str, strong: bool, twice: bool) -> tuple[str, float] | None:
+def part_of(family: str, strong: bool, twice: bool) -> tuple[str, float] | None:
+    """What cues of a family add, beside a strong one or not, if several different ones are there or not."""
     weight = FAMILIES[family].weight * (1 + SECOND if twice else 1)
     return (family, weight * SOFTENED if strong and family in _SOFT else weight) if weight else None
 
@@ -157,7 +158,7 @@ def _part(family: str, strong: bool, twice: bool) -> tuple[str, float] | None:
 _PRIOR = ("prior", PRIOR)
 _CALM = {name: 1 - family.urgency for name, family in FAMILIES.items()}
 _PARTS = {
-    (strong, twice): {family: _part(family, strong, twice) for family in FAMILIES}
+    (strong, twice): {family: part_of(family, strong, twice) for family in FAMILIES}
     for strong in (False, True)
     for twice in (False, True)
 }

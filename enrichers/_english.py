@@ -1,16 +1,19 @@
 """Texts that are English beyond doubt, told by their function words: most posts, and CLD2 need not be asked.
 
-What a token says hangs on the token alone, so each is judged once and stands for as many characters as CLD2
-counts bytes of letters in it. A batch is one string of these, in which a text's are counted in no time.
+What a token says hangs on the token alone, so each is judged once, and remembered by how many bytes of
+letters CLD2 counts in it and by what they tell. Those of all texts of a batch are added up at once.
 """
 
 from __future__ import annotations
 
 import re
 
+import numpy as np
+
+from enrichers._codes import Coded, starts_of
 from enrichers._markup import LINK
 from pipeline.core.event import Language
-from pipeline.core.reading import LONGEST, START, Reading, Signs
+from pipeline.core.reading import Reading
 from pipeline.core.stop_words import ENGLISH_STOP_WORDS, OTHER_STOP_WORDS
 
 # More function words of English, and such as are frequent in posts.
@@ -41,13 +44,13 @@ quiero siempre tengo tudo vai vou"""
 _IN_ENGLISH = {"door", "hat", "im", "man", "men", "met", "non", "plus", "sea", "son", "u", "war", "y"}
 """Stop words of others that are found in English, too."""
 
-# The signs of tokens: a character for each letter, and one for what parts words. They say whether they belong
-# to a word of English, or to one that tells nothing; or that there is a reason to ask CLD2.
-_TELLING, _UNTOLD, _ASK = "e", ".", "x"
-_PLAIN = ["", *[_UNTOLD * (letters + 1) for letters in range(1, LONGEST + 1)]]
+# The codes of tokens: the letters, and one more for what parts words; with them, that these are of a word of
+# English, or that there is a reason to ask CLD2.
+_TELLING, _ASK, _BEGINS = 1 << 8, 1 << 9, 1 << 10
+_LETTERS = _TELLING - 1
 _TOLD_BY = {
     **{
-        word.replace("'", " "): _TELLING * (len(word) + 1)
+        word.replace("'", " "): _TELLING + len(word) + 1
         for word in (ENGLISH_STOP_WORDS - OTHER_STOP_WORDS - _BEYOND_ENGLISH).union(_ENGLISH.split())
     },
     **dict.fromkeys((OTHER_STOP_WORDS - ENGLISH_STOP_WORDS - _IN_ENGLISH).union(_OTHERS.split()), _ASK),
@@ -73,12 +76,12 @@ _BY_LETTERS = [Language("en", 100 * letters // (letters + 1) / 100) for letters 
 """The share that CLD2 tells of a text of one language: it counts one byte more than there are letters."""
 
 
-class English(Signs):
+class English(Coded):
     """Judges texts."""
 
-    MARKS = ("", START, _ASK)
+    MARKS = (0, _BEGINS, _ASK)
 
-    def signs(self, tokens: list[str]) -> list[str]:
+    def judged(self, tokens: list[str]) -> list[int]:
         """Counts letters: those of all tokens in one text, a line each."""
         text = LINK.sub(" ", "\n".join(tokens)).replace("’", "'").encode("utf-8", "surrogatepass")
         for entity in _ENTITIES:
@@ -92,18 +95,20 @@ class English(Signs):
                 continue
             if "  " in word:
                 word = " ".join(word.split())
-            signs.append(_TOLD_BY.get(word) or _PLAIN[len(word)])
+            signs.append(_TOLD_BY.get(word) or (len(word) + 1 if word else 0))
         return signs
 
-    def judged(self, reading: Reading) -> list[Language | None]:
+    def languages(self, reading: Reading) -> list[Language | None]:
         """English, with CLD2's own confidence, for each text that is so beyond doubt; None for others."""
-        signs = self.joined(reading)
-        return [
-            _BY_LETTERS[min(len(text), _MANY - 1)]
-            if len(text) >= _ENOUGH
-            and _ASK not in text
-            and (told := text.count(_TELLING)) >= _TOLD
-            and told * _SHARE >= len(text)
-            else None
-            for text in signs.split(START)[1:-1]
-        ]
+        codes = self.codes(reading)
+        starts = starts_of(codes, _BEGINS)
+        if len(starts) < 2:
+            return []
+        counted = codes & _LETTERS
+        letters, told, reasons = (
+            np.add.reduceat(some, starts[:-1], dtype=np.intp)
+            for some in (counted, counted * (codes >= _TELLING), codes & _ASK)
+        )
+        sure = (letters >= _ENOUGH) & (reasons == 0) & (told >= _TOLD) & (told * _SHARE >= letters)
+        shares = np.minimum(letters, _MANY - 1)
+        return [_BY_LETTERS[n] if n else None for n in (shares * sure).tolist()]

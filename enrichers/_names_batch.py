@@ -13,8 +13,9 @@ from collections.abc import Iterable
 from itertools import accumulate, pairwise
 
 from enrichers._automaton import finder
+from enrichers._codes import Coded
 from pipeline.core.folding import fold_all_readings, plain_words
-from pipeline.core.reading import START, UNREAD, Acquaintance, Reading, holding
+from pipeline.core.reading import START, UNREAD, Reading, holding
 
 _ONE_WORD_TAG = re.compile(r"#(?:[A-Z]?[a-z]+|[A-Z]+)[^\w#]*").fullmatch
 """Tells tags that are read as no more than the word that they are."""
@@ -28,11 +29,9 @@ word, if that begins a pair; itself if it may name something by itself, else not
 _NONE: frozenset[str] = frozenset()
 
 
-class NameWatch(Acquaintance[_Sign | None]):
+class NameWatch(Coded):
     """Watches for the names of one brands file, given by the telling words of some, folded, and by pairs of
     words of all others: each name has both words of its pair, with no more than a space between."""
-
-    MARKS = (None, (_NONE, "", START), (_NONE, "", UNREAD))
 
     def __init__(self, telling: Iterable[str], pairs: Iterable[tuple[str, str]]) -> None:
         super().__init__()
@@ -46,7 +45,13 @@ class NameWatch(Acquaintance[_Sign | None]):
         self._wanted = self._telling.union(self._before, self._firsts)
         self._inside = finder(self._wanted)
 
-    def signs(self, tokens: list[str]) -> list[_Sign | None]:
+    def forget(self) -> None:
+        """Drops all judgements."""
+        super().forget()
+        # By their codes: that of 0 is of all tokens that tell nothing.
+        self._told: list[_Sign] = [(_NONE, "", ""), (_NONE, "", START), (_NONE, "", UNREAD)]
+
+    def judged(self, tokens: list[str]) -> list[int]:
         """Looks for wanted words in all tokens together."""
         plain: list[str] = []
         others: list[str] = []
@@ -58,8 +63,12 @@ class NameWatch(Acquaintance[_Sign | None]):
         # Folded as one text, in which each token is still where it was: a tenth of the time of one by one.
         words = plain_words(" ".join(plain)) or ""
         some = holding(plain, words, self._wanted.intersection(words.split()))
-        of = {token: self._sign(token) for token in (*some, *self._likely(others))}
-        return list(map(of.get, tokens))
+        codes: dict[str, int] = {}
+        for token in (*some, *self._likely(others)):
+            if sign := self._sign(token):
+                codes[token] = len(self._told)
+                self._told.append(sign)
+        return [codes.get(token, 0) for token in tokens]
 
     def _likely(self, tokens: Iterable[str]) -> list[str]:
         """Those of the tokens that may tell: folding one by itself takes far longer than looking for all."""
@@ -98,7 +107,8 @@ class NameWatch(Acquaintance[_Sign | None]):
         found: dict[int, list[str]] = {}
         text, before = -1, ""
         # Tokens without any sign between two words only make a text seem to have a pair that it has not.
-        for behind, tail, token in filter(None, self.of_each(reading)):
+        codes = self.codes(reading)
+        for behind, tail, token in map(self._told.__getitem__, codes[codes != 0].tolist()):
             if token == START:
                 text += 1
             else:

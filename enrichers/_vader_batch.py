@@ -2,8 +2,8 @@
 
 What a token becomes when it is typed out, stripped and looked up hangs on the token alone, and what a word
 with a valence is worth hangs on it, three words before and two behind. So each token is judged once and
-stands for one character, its *role*: all words that change nothing have the same. A batch is one string of
-roles, in which words with a valence are found, and neighbourhoods compared, without a line of Python.
+has a *role*, its code: all words that change nothing have the same. A batch is one row of roles, in which
+words with a valence are found, neighbourhoods compared and valences added up without a line of Python.
 Tokens that become none or several words, most of them pictures, are put in their place word by word. The few
 texts whose marks change are left to `_vader`, and so are those with a token too long to remember.
 """
@@ -17,8 +17,13 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import count, repeat
 from typing import NamedTuple
 
-from enrichers._vader import NO_VALENCE, NO_WORDS, Score, Vader, Window, contrast, emphasis_of, summed
-from pipeline.core.reading import EDGE, START, UNREAD, Reading, Signs
+import numpy as np
+from numpy.typing import NDArray
+
+from enrichers._codes import Coded, Codes, Places, owners_of, starts_of
+from enrichers._vader import NO_VALENCE, NO_WORDS, Score, Vader, Window, contrast
+from enrichers._vader_sums import scores_of
+from pipeline.core.reading import EDGE, START, Reading
 
 _NEIGHBOURHOODS = 50_000
 """Remembered at most."""
@@ -26,23 +31,30 @@ _NEIGHBOURHOODS = 50_000
 # Tokens that typing out leaves as they are.
 _ALTERED = re.compile(r"[^\x21-%'-?A-_a-~]|://")
 _PUNCTUATION = string.punctuation
-# Roles: of words that do nothing, of "but", and of what is no word or several; then one for each thing that
-# words do to others near them, and one for each valence of words, each once in capitals and once without.
-_NOTHING, _BUT, _SPELT = ".", "b", "s"
-_CHANGING, _SCORED = 0x3001, 0x4E00
-_ANY_SCORED = chr(_SCORED)
-_PLACES = re.compile(f"[{START}{UNREAD}{_BUT}\u4e00-\ud7ff]")
+# Roles: of white space and of what is too long to remember, as of all tokens; of words that do nothing, of
+# "but", and of what is no word or several; then one for each thing that words do to others near them, and one
+# for each valence of words, each once in capitals and once without.
+_EDGE, _START, _UNREAD, _NOTHING, _BUT, _SPELT, _CHANGING = range(7)
+_SCORED, _ROLES = 1 << 12, 1 << 13
+_ANY_SCORED = _SCORED
+_ROLE_BITS = 16
+# Roles that change a valence near them, and those beside which there is more to see.
+_ACTIVE, _WIDE = 1, 2
 
-Neighbourhood = tuple[str, ...] | str
-"""Three words before one with a valence, itself, two behind; or the roles of the first four."""
+Neighbourhood = tuple[str, ...] | int
+"""Three words before one with a valence, itself, two behind; or the roles of the first four in one number,
+those of all words with a valence and no more being one."""
 
 
 class _Valence(NamedTuple):
-    """``among_others`` where some word of the text is not in capitals, ``alone`` where all are; None for a
-    word that does not count at all."""
+    """``among_others`` where some word of the text is not in capitals, ``alone`` where all are; not a number
+    for a word that does not count at all."""
 
-    among_others: float | None
-    alone: float | None
+    among_others: float
+    alone: float
+
+
+_NO_VALENCE = _Valence(np.nan, np.nan)
 
 
 class _Tokens:
@@ -68,10 +80,8 @@ class _Tokens:
         return self._reading[place - self._added[i]]
 
 
-class BatchVader(Signs):
+class BatchVader(Coded):
     """The scorer of batches. ``typed`` is what happens to a text beforehand, token by token."""
-
-    MARKS = (EDGE, START, UNREAD)
 
     def __init__(self, vader: Vader, typed: Callable[[str], str]) -> None:
         self._vader = vader
@@ -84,21 +94,24 @@ class BatchVader(Signs):
         """Drops all judgements."""
         super().forget()
         self._words: dict[str, str] = {EDGE: EDGE, START: EDGE}
-        self._role_of: dict[object, str] = {}
+        self._role_of: dict[object, int] = {}
         # What tokens are spelt out as: words, and their roles.
-        self._spelt: dict[str, tuple[list[str], str]] = {}
+        self._spelt: dict[str, tuple[list[str], Codes]] = {}
         # A word of each role. One with a valence and no more stands for all such words.
         self._shown = {
-            **{_NOTHING: "", UNREAD: "", EDGE: EDGE, START: EDGE},
+            **{_NOTHING: "", _UNREAD: "", _EDGE: EDGE, _START: EDGE},
             **{_BUT: "but", _ANY_SCORED: "good"},
         }
-        # Roles that change a valence near them, and those beside which there is more to see.
-        self._active: set[str] = set()
-        self._wide: set[str] = set()
-        self._changing, self._scored = map(chr, count(_CHANGING)), map(chr, count(_SCORED + 1))
+        self._stirs = np.zeros(_ROLES, np.uint8)
+        # What words of each role are worth where no other stirs.
+        self._among_others, self._alone = np.zeros(_ROLES), np.zeros(_ROLES)
+        # What each role is to words behind it.
+        self._alike = np.arange(_ROLES, dtype=np.uint64)
+        self._alike[_SCORED:] = _ANY_SCORED
+        self._changing, self._scored = count(_CHANGING), count(_SCORED + 1)
         self._valences: dict[Neighbourhood, _Valence] = {}
 
-    def signs(self, tokens: list[str]) -> list[str]:
+    def judged(self, tokens: list[str]) -> list[int]:
         """The role of each token."""
         words = map(str.lower, map(str.strip, tokens, repeat(_PUNCTUATION)))
         counting, roles = self._counting, []
@@ -111,20 +124,20 @@ class BatchVader(Signs):
                 roles.append(_NOTHING)
         return roles
 
-    def _retyped(self, token: str) -> str:
+    def _retyped(self, token: str) -> int:
         """The role of a token that is typed out."""
         typed = self._vader.spelt(self._typed(token))
         words = typed.split()
         if _marks(typed) != _marks(token):
-            return UNREAD
+            return _UNREAD
         if len(words) == 1:
             return self._role(token, words[0])
         if any(map(_ALTERED.search, words)):
-            return UNREAD
-        self._spelt[token] = words, "".join(self.signs(words))
+            return _UNREAD
+        self._spelt[token] = words, np.array(self.judged(words), np.uint32)
         return _SPELT
 
-    def _role(self, token: str, part: str) -> str:
+    def _role(self, token: str, part: str) -> int:
         """The role of a token that is typed out as that part."""
         bare = part.strip(_PUNCTUATION)
         if len(bare) <= 2:
@@ -136,7 +149,7 @@ class BatchVader(Signs):
         self._words[token] = shown = bare if bare.isupper() else word
         return self._role_of.get(shown) or self._new_role(shown, word)
 
-    def _new_role(self, shown: str, word: str) -> str:
+    def _new_role(self, shown: str, word: str) -> int:
         """The role of a word that was not met before."""
         vader = self._vader
         effect = vader.effect_of(word)
@@ -148,15 +161,17 @@ class BatchVader(Signs):
             role = self._shared(self._changing, shown != word, effect)
         else:
             role = _NOTHING
-        if word in self._wide_words:
-            self._wide.add(role)
-        elif effect:
-            self._active.add(role)
-        self._shown.setdefault(role, shown)
+        if role not in self._shown:
+            self._shown[role] = shown
+            if role > _SCORED:
+                self._among_others[role], self._alone[role] = self._seen(["", "", "", shown, "", ""])
+        if effect:
+            self._stirs[role] |= _WIDE if word in self._wide_words else _ACTIVE
+            self._alike[role] = role
         self._role_of[shown] = role
         return role
 
-    def _shared(self, roles: Iterator[str], *meaning: object) -> str:
+    def _shared(self, roles: Iterator[int], *meaning: object) -> int:
         """The role of all words that mean that, a new one for the first of them."""
         role = self._role_of.get(meaning)
         if role is None:
@@ -166,85 +181,98 @@ class BatchVader(Signs):
     def scores(self, reading: Reading, texts: Sequence[str]) -> list[Score | None]:
         """The scores of the texts, which are those of the reading; None for those left to `_vader`."""
         tokens, roles = self._spelt_out(reading)
-        if len(self._valences) > _NEIGHBOURHOODS:
-            self._valences = {}
-        known, judged = self._valences.get, self._judged
-        found: list[Score | None] = []
-        places: list[int] = []
-        valences: list[float] = []
-        odd, but, start = False, 0, 2
-        mixed: bool | None = None
-        for match in _PLACES.finditer(roles, 3):
-            i = match.start()
-            role = roles[i]
-            if role == START:
-                if odd:
-                    found.append(None)
-                elif valences:
-                    if but:
-                        valences = list(contrast(dict(zip(places, valences, strict=True)), but).values())
-                    found.append(summed(valences, i - start - 3, emphasis_of(texts[len(found)])))
-                else:
-                    found.append(NO_VALENCE if i - start > 3 else NO_WORDS)
-                places, valences, odd, but, start, mixed = [], [], False, 0, i, None
-            elif role == _BUT:
-                but = but or i
-            elif role == UNREAD:
-                odd = True
-            else:
-                among_others, alone = known(roles[i - 3 : i + 1]) or judged(roles, i, tokens)
-                if among_others is not None and alone is not None:
-                    if among_others != alone:
-                        mixed = self._is_mixed(tokens, start) if mixed is None else mixed
-                    places.append(i)
-                    valences.append(alone if mixed is False else among_others)
+        starts = starts_of(roles)
+        words = np.diff(starts) - 3
+        found: list[Score | None] = [NO_VALENCE if some else NO_WORDS for some in words.tolist()]
+        valences, owners = self._valences_of(tokens, roles, starts)
+        for number, score in scores_of(valences, owners, words, texts):
+            found[number] = score
+        for number in owners_of(np.flatnonzero(roles == _UNREAD), starts).tolist():
+            found[number] = None
         return found
 
-    def _spelt_out(self, reading: Reading) -> tuple[_Tokens, str]:
+    def _valences_of(
+        self, tokens: _Tokens, roles: Codes, starts: Places
+    ) -> tuple[NDArray[np.float64], Places]:
+        """The valences of all words that count, and the number of the text that each stands in."""
+        valences, alone, places = self._valued(tokens, roles, np.flatnonzero(roles >= _SCORED))
+        owners = owners_of(places, starts)
+        mixed: dict[int, bool] = {}
+        for i in np.flatnonzero(valences != alone).tolist():
+            text = int(owners[i])
+            if text not in mixed:
+                mixed[text] = self._is_mixed(tokens, int(starts[text]))
+            if not mixed[text]:
+                valences[i] = alone[i]
+        buts = np.flatnonzero(roles == _BUT)
+        firsts = dict(zip(owners_of(buts, starts)[::-1].tolist(), buts[::-1].tolist(), strict=True))
+        for text, but in firsts.items():
+            theirs = slice(*np.searchsorted(owners, (text, text + 1)))
+            told = dict(zip(places[theirs].tolist(), valences[theirs].tolist(), strict=True))
+            valences[theirs] = list(contrast(told, but).values())
+        return valences, owners
+
+    def _valued(
+        self, tokens: _Tokens, roles: Codes, places: Places
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], Places]:
+        """What the words at these places are worth among others and alone; and the places of those that
+        count."""
+        if len(self._valences) > _NEIGHBOURHOODS:
+            self._valences = {}
+        own = roles[places]
+        before = [roles[places - behind] for behind in (3, 2, 1)]
+        among_others, alone = self._among_others[own], self._alone[own]
+        stirs = self._stirs[own]
+        for theirs in before:
+            stirs |= self._stirs[theirs]
+        stirred = np.flatnonzero(stirs)
+        keys = own[stirred].astype(np.uint64)
+        for behind, theirs in zip((3, 2, 1), before, strict=True):
+            keys |= self._alike[theirs[stirred]] << _ROLE_BITS * behind
+        known, seen = self._valences.get, self._seen_around
+        for i, key in zip(stirred.tolist(), keys.tolist(), strict=True):
+            among_others[i], alone[i] = known(key) or seen(key, int(places[i]), tokens)
+        counting = ~np.isnan(among_others)
+        return among_others[counting], alone[counting], places[counting]
+
+    def _spelt_out(self, reading: Reading) -> tuple[_Tokens, Codes]:
         """The tokens, with words for those that are spelt out, and the roles of them all."""
-        tokens, roles = _Tokens(reading), self.joined(reading)
-        place, behind = roles.find(_SPELT), 0
-        theirs: list[str] = []
-        while place >= 0:
+        tokens, roles = _Tokens(reading), self.codes(reading)
+        theirs: list[Codes] = []
+        behind = 0
+        for place in np.flatnonzero(roles == _SPELT).tolist():
             words, some = self._spelt[reading[place]]
             tokens.spell_out(place, words)
             theirs += roles[behind:place], some
             behind = place + 1
-            place = roles.find(_SPELT, behind)
-        return tokens, "".join(theirs) + roles[behind:]
+        return tokens, np.concatenate([*theirs, roles[behind:]]) if behind else roles
 
-    def _judged(self, roles: str, i: int, tokens: _Tokens) -> _Valence:
-        """The valence of the word at ``i``, remembered."""
-        around: Neighbourhood = roles[i - 3 : i + 1]
-        shown, active = self._shown, self._active
-        if not self._wide.isdisjoint(around):
-            # Here words count that do nothing elsewhere: roles do not tell them, so these are not remembered.
+    def _seen_around(self, key: int, i: int, tokens: _Tokens) -> _Valence:
+        """The valence of the word at ``i`` in the neighbourhood of that key, remembered."""
+        around = [key >> _ROLE_BITS * behind & (1 << _ROLE_BITS) - 1 for behind in (3, 2, 1, 0)]
+        same: Neighbourhood = key
+        if any(self._stirs[role] & _WIDE for role in around):
+            # Here words count that do nothing elsewhere: roles do not tell them.
             words = self._words
-            typed = [words.get(tokens[place], "") for place in range(i - 3, i + 3)]
-            same: Neighbourhood = tuple(typed)
-        elif active.isdisjoint(around):
-            same = roles[i]
-            typed = ["", "", "", shown[same], "", ""]
+            same = tuple([words.get(tokens[place], "") for place in range(i - 3, i + 3)])
+            typed = [*same]
         else:
-            alike = [_ANY_SCORED if r > _ANY_SCORED and r not in active else r for r in around[:3]]
-            typed = [*map(shown.__getitem__, alike), shown[roles[i]], "", ""]
-            same = "".join(alike) + roles[i]
+            typed = [*map(self._shown.__getitem__, around), "", ""]
         valence = self._valences.get(same)
         if valence is None:
             self._valences[same] = valence = self._seen(typed)
-        if isinstance(same, str):
-            self._valences[around] = valence
         return valence
 
     def _seen(self, typed: list[str]) -> _Valence:
         """The valence of the fourth of six words."""
-        both = []
+        both: list[float | None] = []
         # Without capitals it is all the same whether other words have any.
         for mixed in (True, False) if any(map(str.isupper, typed)) else (True,):
             window = Window(self._vader, typed, [word.lower() for word in typed], " ".join(typed).lower())
             window.mixed = mixed
             both.append(window.valences([6]).get(6))
-        return _Valence(both[0], both[-1])
+        among_others, alone = both[0], both[-1]
+        return _NO_VALENCE if among_others is None or alone is None else _Valence(among_others, alone)
 
     def _is_mixed(self, tokens: _Tokens, place: int) -> bool:
         """Whether some word of the text that starts at that place is not in capitals."""

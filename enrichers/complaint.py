@@ -8,13 +8,15 @@ Our own accounts do not complain: their posts get no judgement. docs/complaint.m
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import compress, count
 from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta, Struct
 
 from enrichers._complaint_batch import BatchScanner
-from enrichers._complaint_rules import Shape, Verdict, probability, shares, weigh
+from enrichers._complaint_rules import Shape, Verdict, shares, weigh
 from enrichers._complaint_scan import LANGUAGES, Hit, Scanner, link_and_question, table_of
+from enrichers._complaint_sums import NAMES, Shapes, Weighing, probabilities
 from pipeline.core.event import Complaint, Language, Sentiment
 from pipeline.core.post import Post
 from pipeline.core.reading import reading_of
@@ -83,31 +85,33 @@ class ComplaintEnricher:
         for code in _UNKNOWN:
             self._scanners[code] = english
         # The other languages' posts are too few in most batches to be worth it.
-        self._batches = english, BatchScanner(english)
+        self._batched = {code for code, scanner in self._scanners.items() if scanner is english}
+        self._scanner_of_batches = BatchScanner(english)
+        self._weighing = Weighing(english.cues)
 
     def enrich(self, columns: Mapping[str, Sequence[Any]]) -> list[Complaint | None]:
         """One Complaint a post; None for our own posts and for languages without a table of words."""
-        batched, scanner = self._batches
-        languages = {code for code, scanner in self._scanners.items() if scanner is batched}
-        threshold = self._threshold
-        found: list[Complaint | None] = []
-        opinions = scanner.opinions(reading_of(columns))
-        rows = zip(columns["post"], columns["language"], columns["sentiment"], opinions, strict=True)
-        for post, language, sentiment, opinion in rows:
-            text = post.text
+        posts, languages, sentiments = columns["post"], columns["language"], columns["sentiment"]
+        texts = [post.text for post in posts]
+        if not texts:
+            return []
+        cues = self._scanner_of_batches.cues(reading_of(columns))
+        opinions = self._weighing.opinions(cues.numbers, cues.owners, len(texts))
+        shares = probabilities(opinions, _shapes(posts, texts, sentiments))
+        are = shares >= self._threshold
+        names = map(NAMES.__getitem__, opinions.categories.tolist())
+        categories = [name if is_one else "" for name, is_one in zip(names, are.tolist(), strict=True)]
+        found: list[Complaint | None] = list(
+            map(Complaint, shares.tolist(), are.tolist(), categories, opinions.urgencies.tolist())
+        )
+        for i, (post, language) in enumerate(zip(posts, languages, strict=True)):
             if (
-                opinion is None
-                or "\n" in text
-                or (language.code if language else "") not in languages
+                (language.code if language else "") not in self._batched
+                or "\n" in post.text
                 or post.direction == "outbound"
+                or i in cues.unread
             ):
-                found.append(self.judge(post, language, sentiment))
-                continue
-            share = probability(opinion, *_shape(post, sentiment))
-            is_complaint = share >= threshold
-            found.append(
-                Complaint(share, is_complaint, opinion.category if is_complaint else "", opinion.urgency)
-            )
+                found[i] = self.judge(post, language, sentiments[i])
         return found
 
     def judge(self, post: Post, language: Language | None, sentiment: Sentiment | None) -> Complaint | None:
@@ -152,20 +156,26 @@ class ComplaintEnricher:
 
 def _judged(scanner: Scanner, post: Post, sentiment: Sentiment | None) -> tuple[Verdict, list[Hit]]:
     hits = scanner.hits(scanner.read(post.text).words)
-    return weigh([hit.cue for hit in hits], Shape(*_shape(post, sentiment))), hits
+    return weigh([hit.cue for hit in hits], _shape(post, sentiment)), hits
 
 
-def _shape(post: Post, sentiment: Sentiment | None) -> tuple[float, bool, bool, bool, bool, int]:
-    """The fields of a Shape."""
-    text = post.text
-    link, asks = link_and_question(text) if "://" in text else (False, "?" in text or "？" in text)
-    return (
-        sentiment.compound if sentiment else 0.0,
-        text.startswith("@") or " @" in text,
+def _shape(post: Post, sentiment: Sentiment | None) -> Shape:
+    of = _shapes([post], [post.text], [sentiment])
+    return Shape(of.compounds[0], of.addressed[0], of.asks[0], of.links[0], of.articles[0], of.stars[0])
+
+
+def _shapes(posts: Sequence[Post], texts: Sequence[str], sentiments: Sequence[Sentiment | None]) -> Shapes:
+    links = ["://" in text for text in texts]
+    asks = ["?" in text or "？" in text for text in texts]
+    for i in compress(count(), links):
+        asks[i] = asks[i] and link_and_question(texts[i])[1]
+    return Shapes(
+        [sentiment.compound if sentiment else 0.0 for sentiment in sentiments],
+        [text.startswith("@") or " @" in text for text in texts],
         asks,
-        link,
-        post.kind == "article",
-        _stars(post) if post.metrics else 0,
+        links,
+        [post.kind == "article" for post in posts],
+        [_stars(post) if post.metrics else 0 for post in posts],
     )
 
 

@@ -85,11 +85,11 @@ class LanguageEnricher:
         ]
         open_ones = [i for i, language in enumerate(found) if not language]
         if 2 * len(open_ones) > len(posts):
-            every = self._english.judged(reading_of(columns))
+            every = self._english.languages(reading_of(columns))
             sure = [every[i] for i in open_ones]
         else:
             # By themselves, for then the words of all the others need not be judged.
-            sure = self._english.judged(Reading([posts[i].text for i in open_ones]))
+            sure = self._english.languages(Reading([posts[i].text for i in open_ones]))
         for i, language in zip(open_ones, sure, strict=True):
             found[i] = language or by_cld2(posts[i].text)
         return found

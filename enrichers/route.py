@@ -14,8 +14,10 @@ from typing import Annotated, Any, ClassVar
 from msgspec import Meta, Struct, structs
 
 from enrichers._regex import compile_search
+from enrichers._signs_batch import TextSigns
 from pipeline.core.errors import ConfigError
 from pipeline.core.event import Route
+from pipeline.core.reading import reading_of
 from pipeline.core.routing import Router, Routes
 from pipeline.core.routing_file import read_routing
 
@@ -54,12 +56,13 @@ class RouteEnricher:
         self.requires: tuple[str, ...] = _columns(router) if router else ("post",)
         self.version = router.version if router else NO_RULES
         self.router = router
+        self._signs = TextSigns(router.watch) if router else None
 
     def enrich(self, columns: Mapping[str, Sequence[Any]]) -> list[tuple[Route, ...]]:
         """The routes of each post, none without rules."""
-        if self.router is None:
+        if self.router is None or self._signs is None:
             return [()] * len(columns["post"])
-        found = self.router.route_all(columns)
+        found = self.router.route_all(columns, self._signs.all_of(reading_of(columns)))
         if "observed" not in self.requires:
             return found
         due: dict[tuple[Routes, datetime], Routes] = {}

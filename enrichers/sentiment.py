@@ -72,9 +72,10 @@ class SentimentEnricher:
         """One Sentiment a post, None where its language is not scored."""
         texts = [post.text for post in columns["post"]]
         scores = self._batches.scores(reading_of(columns), texts)
-        for i, text in enumerate(texts):
-            if scores[i] is None or _SPACE in text:
-                scores[i] = self._vader.score(self._typed(text))
+        if None in scores or _SPACE in "".join(texts):
+            for i, text in enumerate(texts):
+                if scores[i] is None or _SPACE in text:
+                    scores[i] = self._vader.score(self._typed(text))
         every, wanted = not self._languages, self._languages
         return [
             (_FLAT if score is NO_VALENCE else _labelled(score))

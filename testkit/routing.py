@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from enrichers._regex import compile_search
+from enrichers._signs_batch import TextSigns
+from pipeline.core.reading import reading_of
 from pipeline.core.routing import Router
 from pipeline.core.routing_file import read_routing
 from pipeline.core.rule_tests import columns_from
@@ -43,4 +45,5 @@ def route_each(router: Router, events: Sequence[dict[str, Any]]) -> list[list[st
     """As `rules_of`, for a batch."""
     rows = [columns_from(event) for event in events]
     batch = {name: [row[name] for row in rows] for name in router.columns}
-    return [[route.rule for route in routes] for routes in router.route_all(batch)]
+    signs = TextSigns(router.watch).all_of(reading_of(batch))
+    return [[route.rule for route in routes] for routes in router.route_all(batch, signs)]

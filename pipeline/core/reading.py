@@ -1,26 +1,21 @@
-"""The texts of a batch cut into tokens once, for all steps; and what a step remembers of tokens it has met.
+"""The texts of a batch cut into tokens once, for all steps, and these numbered.
 
-A *token* is what stands between white space. Most tokens of a batch are old acquaintances, so a step judges
-each distinct token once, keeps the few that matter to it, and finds these again in all texts by one pass
-without a line of Python: that is what makes the chain fast. It only holds for judgements that hang on the
-token alone; whatever spans several tokens is looked at where such a token was found.
-
-Each token has a number, looked up once for all steps: to find a word among a hundred thousand takes several
-times as long as to take the n-th of a list, for most of that is in none of the processor's caches.
+A *token* is what stands between white space. Most tokens of a batch are old acquaintances: each has a number,
+looked up once for all steps, for to find a word among a hundred thousand takes several times as long as to
+take the n-th of a row. What a step remembers of tokens by these numbers is its own (`enrichers._codes`).
 """
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, count, islice
 from operator import itemgetter
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from pipeline.core.portions import portions
-
-Sign = TypeVar("Sign")
 
 EDGE, START, UNREAD = "\n", "\r", "\v"
 """Stand among the tokens for what is none, being white space: before and behind a text, the last of these
@@ -32,7 +27,7 @@ LONGEST = 64
 REMEMBERED = 100_000
 """Tokens that are remembered, at most: some 10 MB, and a few for each step. Then all begin anew."""
 
-_MARKS = (EDGE, START, UNREAD)
+MARKS = (EDGE, START, UNREAD)
 """Their places are their numbers."""
 _BEFORE = (EDGE, EDGE, START)
 
@@ -66,25 +61,25 @@ class Vocabulary:
         self._begin()
 
     def _begin(self) -> None:
-        self.log = [*_MARKS]
-        self._numbers = defaultdict(count(len(_MARKS)).__next__, zip(_MARKS, count()))
+        self.log = [*MARKS]
+        self._numbers = defaultdict(count(len(MARKS)).__next__, zip(MARKS, count()))
         self._dropped = 0
 
-    def numbers(self, texts: Iterable[str]) -> list[int]:
+    def numbers(self, texts: Iterable[str]) -> array[int]:
         """The numbers of all tokens of the texts, with marks between these; of ``UNREAD`` for what is too
         long."""
         if len(self.log) > REMEMBERED:
             self._begin()
         known, log = self._numbers, self.log
-        numbers: list[int] = []
+        numbers = array("i")
         for some in portions(texts, _AT_ONCE):
             tokens: list[str] = []
             for text in some:
                 tokens += _BEFORE
                 tokens += text.split()
             # Half the time of one look-up after the other, and new ones need no line of Python.
-            numbers += itemgetter(*tokens)(known)
-        numbers += map(_MARKS.index, _BEFORE)
+            numbers.extend(itemgetter(*tokens)(known))
+        numbers.extend(map(MARKS.index, _BEFORE))
         fresh = list(islice(reversed(known), len(known) + self._dropped - len(log)))
         fresh.reverse()
         log += fresh
@@ -92,14 +87,14 @@ class Vocabulary:
             return self._without(set(filter(_is_long, fresh)), numbers)
         return numbers
 
-    def _without(self, tokens: set[str], numbers: list[int]) -> list[int]:
+    def _without(self, tokens: set[str], numbers: array[int]) -> array[int]:
         """The numbers without those of these tokens, of which only a beginning stays in the log."""
         dropped = set(map(self._numbers.pop, tokens))
         self._dropped += len(dropped)
         for number in dropped:
             self.log[number] = self.log[number][:LONGEST]
-        unread = _MARKS.index(UNREAD)
-        return [unread if number in dropped else number for number in numbers]
+        unread = MARKS.index(UNREAD)
+        return array("i", [unread if number in dropped else number for number in numbers])
 
 
 def _is_long(token: str) -> bool:
@@ -110,22 +105,21 @@ class Reading:
     """The tokens of all texts of a batch in a row, each text's behind ``EDGE, EDGE, START``.
 
     The same three close the row, so that ``START`` number i and the next one enclose text i; whoever looks
-    three tokens back or two ahead never sees another text's. ``pick`` takes from a list what stands there for
-    each of the tokens, by their numbers in ``log``: that of the vocabulary if one is given, else its own.
+    three tokens back or two ahead never sees another text's. ``numbers`` are those of the tokens in ``log``,
+    that of the vocabulary if one is given, else its own.
     """
 
-    __slots__ = ("_numbers", "log", "pick", "vocabulary")
+    __slots__ = ("log", "numbers", "vocabulary")
 
     def __init__(self, texts: Sequence[str], vocabulary: Vocabulary | None = None) -> None:
         own = vocabulary or Vocabulary()
-        self._numbers = own.numbers(texts)
+        self.numbers = own.numbers(texts)
         self.log = own.log
-        self.pick: Callable[[Sequence[Any]], tuple[Any, ...]] = itemgetter(*self._numbers)
         self.vocabulary = vocabulary
 
     def __getitem__(self, place: int) -> str:
         """The token at that place."""
-        return self.log[self._numbers[place]]
+        return self.log[self.numbers[place]]
 
 
 class Columns(dict[str, Any]):
@@ -153,51 +147,3 @@ def reading_of(columns: Mapping[str, Sequence[Any]]) -> Reading:
     """The reading of the texts of the column ``post``: the batch's own, which all its steps share, if it is
     at hand."""
     return columns.reading if isinstance(columns, Columns) else Columns(columns).reading
-
-
-class Acquaintance(Generic[Sign]):
-    """What a step knows of the tokens that it has met: a sign of each. Few signs should stand for all tokens,
-    so that keeping them costs little. One thread at a time may use it."""
-
-    MARKS: tuple[Sign, Sign, Sign]
-    """The signs of ``EDGE``, ``START`` and ``UNREAD``."""
-
-    def __init__(self) -> None:
-        self._log: list[str] | None = None
-        self._strays = 0
-        self.forget()
-
-    def of_each(self, reading: Reading) -> tuple[Sign, ...]:
-        """The sign of each of the reading's tokens."""
-        if not reading.vocabulary:
-            # A text by itself, outside of a chain: its tokens may well be known, but there are few of them.
-            self._strays += len(reading.log)
-            if self._strays > REMEMBERED:
-                self._begin(None)
-            return reading.pick([*self.MARKS, *self.signs(reading.log[len(_MARKS) :])])
-        if reading.log is not self._log:
-            self._begin(reading.log)
-        fresh = reading.log[len(self._signs) :]
-        if fresh:
-            self._signs += self.signs(fresh)
-        return reading.pick(self._signs)
-
-    def _begin(self, log: list[str] | None) -> None:
-        self.forget()
-        self._log, self._strays = log, 0
-
-    def signs(self, tokens: list[str]) -> Iterable[Sign]:
-        """The sign of each of the tokens, none of them a mark or longer than ``LONGEST``."""
-        raise NotImplementedError
-
-    def forget(self) -> None:
-        """Drops all judgements."""
-        self._signs: list[Sign] = [*self.MARKS]
-
-
-class Signs(Acquaintance[str]):
-    """An acquaintance whose signs are strings, searched in a row."""
-
-    def joined(self, reading: Reading) -> str:
-        """The signs of all tokens of the reading, in a row."""
-        return "".join(self.of_each(reading))

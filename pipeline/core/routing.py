@@ -17,7 +17,6 @@ from msgspec import Struct
 from pipeline.core.checks import Check, Holds, Key, Layout, Row
 from pipeline.core.event import Event, Route
 from pipeline.core.post import Post
-from pipeline.core.reading import reading_of
 from pipeline.core.signs import Signs, SignWatch
 from pipeline.core.traits import Traits
 from pipeline.core.week import Week
@@ -130,6 +129,11 @@ class Router:
         self._room = layout.row(())
 
     @property
+    def watch(self) -> SignWatch:
+        """Tells the signs of texts."""
+        return self._told.watch
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns that the rules read, ``post`` first: fields of Event, and perhaps ``observed``."""
         return tuple(self._layout.columns)
@@ -147,9 +151,9 @@ class Router:
         row = self._layout.row(columns[name] for name in self._layout.columns)
         return self._ask(row, self._rest(row))
 
-    def route_all(self, columns: Mapping[str, Sequence[Any]]) -> list[Routes]:
-        """The routes of each post of a batch; see `route`."""
-        signs = self._told.watch.all_of(reading_of(columns))
+    def route_all(self, columns: Mapping[str, Sequence[Any]], signs: Sequence[Signs | None]) -> list[Routes]:
+        """The routes of each post of a batch; see `route`. ``signs`` are those that its text holds for
+        ``watch``, None where they are not known."""
         kinds = zip(signs, map(_is_exempt, columns["post"]), *self._told.traits.of_all(columns), strict=True)
         rows = zip(*(columns[name] for name in self._layout.columns), strict=True)
         known, found = self._known, []

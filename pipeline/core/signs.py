@@ -6,26 +6,19 @@ alone, so it is worked out once a token, and a batch's texts need not be cut int
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from pipeline.core.reading import START, UNREAD, Acquaintance, Reading, holding
+from pipeline.core.reading import holding
 from pipeline.core.wording import OPEN_END, Phrase, spaced, words_of
 
 Signs = frozenset[str]
 NO_SIGNS: Signs = frozenset()
 
 
-# Stand among the signs of tokens where a text begins, and for what is too long to remember.
-_START, _UNREAD = Signs((START,)), Signs((UNREAD,))
-
-
-class SignWatch(Acquaintance[Signs]):
+class SignWatch:
     """Watches for the signs of some phrases, all of which are added before the first text."""
 
-    MARKS = (NO_SIGNS, _START, _UNREAD)
-
     def __init__(self) -> None:
-        super().__init__()
         self._whole: set[str] = set()
         self._begun: tuple[str, ...] = ()
 
@@ -38,8 +31,8 @@ class SignWatch(Acquaintance[Signs]):
             elif begun not in self._begun:
                 self._begun = (*self._begun, begun)
 
-    def signs(self, tokens: list[str]) -> list[Signs]:
-        """The signs that each token holds."""
+    def of_tokens(self, tokens: Sequence[str]) -> list[Signs]:
+        """The signs that each token holds, looked for in all of them together."""
         plain = [token for token in tokens if token.isascii()]
         # Cut as one text, in which each token is still where it was: a tenth of the time of one by one.
         words = spaced(" ".join(plain))
@@ -67,16 +60,3 @@ class SignWatch(Acquaintance[Signs]):
                 if word.startswith(start)
             }
         return signs
-
-    def all_of(self, reading: Reading) -> list[Signs | None]:
-        """The signs of each text of the reading; None for a text with a token too long to remember."""
-        found: list[Signs | None] = []
-        for signs in filter(None, self.of_each(reading)):
-            if signs is _START:
-                found.append(NO_SIGNS)
-            elif signs is _UNREAD:
-                found[-1] = None
-            elif (before := found[-1]) is not None:
-                found[-1] = before | signs if before else signs
-        del found[-1]
-        return found

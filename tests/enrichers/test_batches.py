@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from enrichers import complaint, entities, language, route, sentiment
+from enrichers._signs_batch import TextSigns
 from enrichers._vader import NO_VALENCE, NO_WORDS, Vader
 from enrichers._vader_batch import BatchVader
 from pipeline.core import reading
@@ -29,6 +30,9 @@ cancelled lost bag waiting for 3 three days hours internet is down how long why 
 thanks ! !! ? ?? … — “great” 😡 😂 ❤️ ‼ ｇｏｏｄ 𝗴𝗼𝗼𝗱 ΣΑΣ İstanbul ß ﬁne 東京 ラークウェル
 라크웰은 cannot pay payment plan card machine claim here tag friends oxygen care alarm cancel
 leaving kündig kündigung"""
+TELLING = """good GOOD bad great no NO not never so this least at very VERY kind kinda of without doubt the
+shit bomb bad ass kiss death but BUT isn't ISN'T hardly extremely cut mustard hand to mouth or nor plain PLAIN
+D: !"""
 NASTY = (
     "❤\u200d🔥|🤷\u200d♀|go\u0301od|go\u200bod|\u200d|\u0301|\u00a0|\u205f|\u3000|\x85|\x1c|\x01|\x7f|\ud800"
 )
@@ -46,6 +50,8 @@ names = entities.build(entities.SETTINGS(ROOT / "configs/brands.toml"))
 queues = route.build(route.SETTINGS(ROOT / "configs/routing.toml"))
 tongue = language.build(language.SETTINGS())
 vader = Vader()
+assert queues.router
+text_signs = TextSigns(queues.router.watch)
 typed_already = BatchVader(vader, lambda text: text)
 vocabulary = Vocabulary()
 
@@ -57,6 +63,15 @@ def posts(texts: list[str]) -> list[Post]:
 @settings(deadline=None)
 @given(BATCH)
 def test_vader(texts: list[str]) -> None:
+    found = typed_already.scores(Reading(texts, vocabulary), texts)
+    assert [score or vader.score(text) for text, score in zip(texts, found, strict=True)] == [
+        vader.score(text) for text in texts
+    ]
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.lists(st.lists(st.sampled_from(TELLING.split()), max_size=7).map(" ".join), max_size=8))
+def test_vader_where_words_change_each_other(texts: list[str]) -> None:
     found = typed_already.scores(Reading(texts, vocabulary), texts)
     assert [score or vader.score(text) for text, score in zip(texts, found, strict=True)] == [
         vader.score(text) for text in texts
@@ -95,7 +110,8 @@ def test_chain(texts: list[str]) -> None:
     singly: list[dict[str, Any]] = [
         {name: columns[name][i] for name in router.columns} for i in range(len(texts))
     ]
-    assert router.route_all(columns) == [router.route(one) for one in singly]
+    signs = text_signs.all_of(columns.reading)
+    assert router.route_all(columns, signs) == [router.route(one) for one in singly]
 
 
 def test_what_was_forgotten_is_learnt_again(monkeypatch: pytest.MonkeyPatch) -> None:

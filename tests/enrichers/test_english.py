@@ -22,7 +22,7 @@ FOREIGN = [text for code, texts in SENTENCES.items() if code != "en" for text in
 
 
 def sure(text: str) -> Language | None:
-    return English().judged(Reading([text]))[0]
+    return English().languages(Reading([text]))[0]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_text_has_as_many_letters_as_cld2_counts(text: str) -> None:
 def test_few_posts_of_the_replay_are_told_otherwise_than_by_cld2(shared: Path) -> None:
     """4 of 56,248 when this was written, all of them English that CLD2 is unsure of."""
     texts = [post["text"] for post in replay_posts(shared)][::10]
-    judged = English().judged(Reading(texts))
+    judged = English().languages(Reading(texts))
     others = [text for text, found in zip(texts, judged, strict=True) if found and found != by_cld2(text)]
     assert len(others) <= 3, others
     assert sum(map(bool, judged)) > len(texts) * 0.8
