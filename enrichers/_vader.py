@@ -88,10 +88,10 @@ class Vader:
         # One telling word of each phrase: where none of them is in a text, no phrase is.
         phrases = [p.split(" ") for p in (*self._phrases, *self._boosters) if " " in p]
         self._telling = frozenset(max(words, key=len) for words in phrases)
-        self._words_of_phrases = frozenset(word for words in phrases for word in words)
+        self.words_of_phrases = frozenset(word for words in phrases for word in words)
         # Where none of these is a word with a valence or one of the three before it, neither the words behind
         # count nor any phrase.
-        self.wide = self._telling | {"no"} | (self._words_of_phrases & self._scored)
+        self.wide = self._telling | {"no"} | (self.words_of_phrases & self._scored)
         # Only emoji of one character are ever found by vaderSentiment.
         self._emoji = _coarse_class(e for e in self.emojis if len(e) == 1)
 
@@ -104,7 +104,7 @@ class Vader:
     def words_that_count(self) -> frozenset[str]:
         """Words, in small letters, with a valence, and those that may change that of another in a way of
         their own; beside them does any with "n't" in it."""
-        return self._opaque | self._modifiers | self._words_of_phrases | _OTHERS
+        return self._opaque | self._modifiers | self.words_of_phrases | _OTHERS
 
     def effect_of(self, word: str) -> str:
         """What a word, in small letters, does to others near it, phrases aside: those with the same effect

@@ -14,22 +14,21 @@ import re
 import string
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from itertools import count, repeat
+from itertools import accumulate, count, repeat
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from enrichers._codes import Coded, Codes, Places, owners_of, starts_of
+from enrichers._codes import Coded, Codes, Numbers, Places, owners_of, starts_of
 from enrichers._vader import NO_VALENCE, NO_WORDS, Score, Vader, Window, contrast
 from enrichers._vader_sums import scores_of
-from pipeline.core.reading import EDGE, START, Reading
+from pipeline.core.reading import EDGE, Reading
 
 _NEIGHBOURHOODS = 50_000
 """Remembered at most."""
 
 # Tokens that typing out leaves as they are.
-_ALTERED = re.compile(r"[^\x21-%'-?A-_a-~]|://")
+_ALTERED = re.compile(r"[^\n\x21-%'-?A-_a-~]|://")
 _PUNCTUATION = string.punctuation
 # Roles: of white space and of what is too long to remember, as of all tokens; of words that do nothing, of
 # "but", and of what is no word or several; then one for each thing that words do to others near them, and one
@@ -38,12 +37,12 @@ _EDGE, _START, _UNREAD, _NOTHING, _BUT, _SPELT, _CHANGING = range(7)
 _SCORED, _ROLES = 1 << 12, 1 << 13
 _ANY_SCORED = _SCORED
 _ROLE_BITS = 16
-# Roles that change a valence near them, and those beside which there is more to see.
+# Roles that change a valence near them, and those beside which words count that do nothing elsewhere.
 _ACTIVE, _WIDE = 1, 2
 
-Neighbourhood = tuple[str, ...] | int
-"""Three words before one with a valence, itself, two behind; or the roles of the first four in one number,
-those of all words with a valence and no more being one."""
+Neighbourhood = int | bytes
+"""The roles of three words before one with a valence and its own in one number, those of all words with a
+valence and no more being one; where a word stirs widely, the very roles of the four and of two behind."""
 
 
 class _Valence(NamedTuple):
@@ -55,29 +54,6 @@ class _Valence(NamedTuple):
 
 
 _NO_VALENCE = _Valence(np.nan, np.nan)
-
-
-class _Tokens:
-    """The tokens of a reading, with words in the place of some. Few are ever asked for."""
-
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
-        self._starts: list[int] = []
-        self._words: list[list[str]] = []
-        self._added: list[int] = [0]
-
-    def spell_out(self, place: int, words: list[str]) -> None:
-        """Puts words in place of the token at that place of the reading, the last so far."""
-        added = self._added[-1]
-        self._starts.append(place + added)
-        self._words.append(words)
-        self._added.append(added + len(words) - 1)
-
-    def __getitem__(self, place: int) -> str:
-        i = bisect_right(self._starts, place)
-        if i and place - self._starts[i - 1] < len(self._words[i - 1]):
-            return self._words[i - 1][place - self._starts[i - 1]]
-        return self._reading[place - self._added[i]]
 
 
 class BatchVader(Coded):
@@ -93,10 +69,9 @@ class BatchVader(Coded):
     def forget(self) -> None:
         """Drops all judgements."""
         super().forget()
-        self._words: dict[str, str] = {EDGE: EDGE, START: EDGE}
         self._role_of: dict[object, int] = {}
-        # What tokens are spelt out as: words, and their roles.
-        self._spelt: dict[str, tuple[list[str], Codes]] = {}
+        # The roles of the words that tokens are spelt out as.
+        self._spelt: dict[str, Codes] = {}
         # A word of each role. One with a valence and no more stands for all such words.
         self._shown = {
             **{_NOTHING: "", _UNREAD: "", _EDGE: EDGE, _START: EDGE},
@@ -114,14 +89,15 @@ class BatchVader(Coded):
     def judged(self, tokens: list[str]) -> list[int]:
         """The role of each token."""
         words = map(str.lower, map(str.strip, tokens, repeat(_PUNCTUATION)))
-        counting, roles = self._counting, []
-        for token, word in zip(tokens, words, strict=True):
-            if _ALTERED.search(token):
-                roles.append(self._retyped(token))
-            elif word in counting or "n't" in word or len(word) <= 2:
-                roles.append(self._role(token, token))
-            else:
-                roles.append(_NOTHING)
+        counting = self._counting
+        roles = [
+            self._role(token) if word in counting or len(word) <= 2 or "n't" in word else _NOTHING
+            for token, word in zip(tokens, words, strict=True)
+        ]
+        # Looked for in all tokens together, for few are altered.
+        ends = [*accumulate([len(token) + 1 for token in tokens])]
+        for i in {bisect_right(ends, found.start()) for found in _ALTERED.finditer("\n".join(tokens))}:
+            roles[i] = self._retyped(tokens[i])
         return roles
 
     def _retyped(self, token: str) -> int:
@@ -131,14 +107,14 @@ class BatchVader(Coded):
         if _marks(typed) != _marks(token):
             return _UNREAD
         if len(words) == 1:
-            return self._role(token, words[0])
+            return self._role(words[0])
         if any(map(_ALTERED.search, words)):
             return _UNREAD
-        self._spelt[token] = words, np.array(self.judged(words), np.uint32)
+        self._spelt[token] = np.array(self.judged(words), np.uint32)
         return _SPELT
 
-    def _role(self, token: str, part: str) -> int:
-        """The role of a token that is typed out as that part."""
+    def _role(self, part: str) -> int:
+        """The role of a token that is typed out as that part, or is that."""
         bare = part.strip(_PUNCTUATION)
         if len(bare) <= 2:
             bare = part
@@ -146,7 +122,7 @@ class BatchVader(Coded):
         if word not in self._counting and "n't" not in word:
             return _NOTHING
         # `isupper` also tells emoticons such as ":D", as `_vader` has it.
-        self._words[token] = shown = bare if bare.isupper() else word
+        shown = bare if bare.isupper() else word
         return self._role_of.get(shown) or self._new_role(shown, word)
 
     def _new_role(self, shown: str, word: str) -> int:
@@ -157,8 +133,8 @@ class BatchVader(Coded):
             role = _BUT
         elif word in vader.scored:
             role = self._shared(self._scored, shown != word, effect or vader.lexicon[word])
-        elif effect:
-            role = self._shared(self._changing, shown != word, effect)
+        elif effect or word in vader.words_of_phrases:
+            role = self._shared(self._changing, shown != word, effect or word)
         else:
             role = _NOTHING
         if role not in self._shown:
@@ -168,6 +144,8 @@ class BatchVader(Coded):
         if effect:
             self._stirs[role] |= _WIDE if word in self._wide_words else _ACTIVE
             self._alike[role] = role
+        elif role < _SCORED:
+            self._alike[role] = _NOTHING
         self._role_of[shown] = role
         return role
 
@@ -180,29 +158,37 @@ class BatchVader(Coded):
 
     def scores(self, reading: Reading, texts: Sequence[str]) -> list[Score | None]:
         """The scores of the texts, which are those of the reading; None for those left to `_vader`."""
-        tokens, roles = self._spelt_out(reading)
+        roles = self._spelt_out(reading)
         starts = starts_of(roles)
         words = np.diff(starts) - 3
         found: list[Score | None] = [NO_VALENCE if some else NO_WORDS for some in words.tolist()]
-        valences, owners = self._valences_of(tokens, roles, starts)
+        valences, owners = self._valences_of(roles, starts, texts)
         for number, score in scores_of(valences, owners, words, texts):
             found[number] = score
         for number in owners_of(np.flatnonzero(roles == _UNREAD), starts).tolist():
             found[number] = None
         return found
 
-    def _valences_of(
-        self, tokens: _Tokens, roles: Codes, starts: Places
-    ) -> tuple[NDArray[np.float64], Places]:
+    def _spelt_out(self, reading: Reading) -> Codes:
+        """The roles of the tokens, with those of their words in the place of such as are spelt out."""
+        roles = self.codes(reading)
+        theirs: list[Codes] = []
+        behind = 0
+        for place in np.flatnonzero(roles == _SPELT).tolist():
+            theirs += roles[behind:place], self._spelt[reading[place]]
+            behind = place + 1
+        return np.concatenate([*theirs, roles[behind:]]) if behind else roles
+
+    def _valences_of(self, roles: Codes, starts: Places, texts: Sequence[str]) -> tuple[Numbers, Places]:
         """The valences of all words that count, and the number of the text that each stands in."""
-        valences, alone, places = self._valued(tokens, roles, np.flatnonzero(roles >= _SCORED))
+        valences, alone, places = self._valued(roles, np.flatnonzero(roles >= _SCORED))
         owners = owners_of(places, starts)
-        mixed: dict[int, bool] = {}
+        shouted: dict[int, bool] = {}
         for i in np.flatnonzero(valences != alone).tolist():
             text = int(owners[i])
-            if text not in mixed:
-                mixed[text] = self._is_mixed(tokens, int(starts[text]))
-            if not mixed[text]:
+            if text not in shouted:
+                shouted[text] = self._is_shouted(texts[text])
+            if shouted[text]:
                 valences[i] = alone[i]
         buts = np.flatnonzero(roles == _BUT)
         firsts = dict(zip(owners_of(buts, starts)[::-1].tolist(), buts[::-1].tolist(), strict=True))
@@ -212,13 +198,9 @@ class BatchVader(Coded):
             valences[theirs] = list(contrast(told, but).values())
         return valences, owners
 
-    def _valued(
-        self, tokens: _Tokens, roles: Codes, places: Places
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], Places]:
+    def _valued(self, roles: Codes, places: Places) -> tuple[Numbers, Numbers, Places]:
         """What the words at these places are worth among others and alone; and the places of those that
         count."""
-        if len(self._valences) > _NEIGHBOURHOODS:
-            self._valences = {}
         own = roles[places]
         before = [roles[places - behind] for behind in (3, 2, 1)]
         among_others, alone = self._among_others[own], self._alone[own]
@@ -229,38 +211,26 @@ class BatchVader(Coded):
         keys = own[stirred].astype(np.uint64)
         for behind, theirs in zip((3, 2, 1), before, strict=True):
             keys |= self._alike[theirs[stirred]] << _ROLE_BITS * behind
+        around: list[Neighbourhood] = keys.tolist()
+        for i in np.flatnonzero(stirs[stirred] & _WIDE).tolist():
+            place = places[stirred[i]]
+            around[i] = roles[place - 3 : place + 3].tobytes()
+        if len(self._valences) > _NEIGHBOURHOODS:
+            self._valences = {}
         known, seen = self._valences.get, self._seen_around
-        for i, key in zip(stirred.tolist(), keys.tolist(), strict=True):
-            among_others[i], alone[i] = known(key) or seen(key, int(places[i]), tokens)
+        for i, key in zip(stirred.tolist(), around, strict=True):
+            among_others[i], alone[i] = known(key) or seen(key)
         counting = ~np.isnan(among_others)
         return among_others[counting], alone[counting], places[counting]
 
-    def _spelt_out(self, reading: Reading) -> tuple[_Tokens, Codes]:
-        """The tokens, with words for those that are spelt out, and the roles of them all."""
-        tokens, roles = _Tokens(reading), self.codes(reading)
-        theirs: list[Codes] = []
-        behind = 0
-        for place in np.flatnonzero(roles == _SPELT).tolist():
-            words, some = self._spelt[reading[place]]
-            tokens.spell_out(place, words)
-            theirs += roles[behind:place], some
-            behind = place + 1
-        return tokens, np.concatenate([*theirs, roles[behind:]]) if behind else roles
-
-    def _seen_around(self, key: int, i: int, tokens: _Tokens) -> _Valence:
-        """The valence of the word at ``i`` in the neighbourhood of that key, remembered."""
-        around = [key >> _ROLE_BITS * behind & (1 << _ROLE_BITS) - 1 for behind in (3, 2, 1, 0)]
-        same: Neighbourhood = key
-        if any(self._stirs[role] & _WIDE for role in around):
-            # Here words count that do nothing elsewhere: roles do not tell them.
-            words = self._words
-            same = tuple([words.get(tokens[place], "") for place in range(i - 3, i + 3)])
-            typed = [*same]
+    def _seen_around(self, key: Neighbourhood) -> _Valence:
+        """The valence of the fourth word of a neighbourhood, remembered."""
+        if isinstance(key, int):
+            roles = [key >> _ROLE_BITS * behind & (1 << _ROLE_BITS) - 1 for behind in (3, 2, 1, 0)]
         else:
-            typed = [*map(self._shown.__getitem__, around), "", ""]
-        valence = self._valences.get(same)
-        if valence is None:
-            self._valences[same] = valence = self._seen(typed)
+            roles = np.frombuffer(key, np.uint32).tolist()
+        typed = [*map(self._shown.__getitem__, roles), "", ""][:6]
+        valence = self._valences[key] = self._seen(typed)
         return valence
 
     def _seen(self, typed: list[str]) -> _Valence:
@@ -274,14 +244,14 @@ class BatchVader(Coded):
         among_others, alone = both[0], both[-1]
         return _NO_VALENCE if among_others is None or alone is None else _Valence(among_others, alone)
 
-    def _is_mixed(self, tokens: _Tokens, place: int) -> bool:
-        """Whether some word of the text that starts at that place is not in capitals."""
-        while tokens[place := place + 1] != EDGE:
-            part = self._vader.spelt(self._typed(tokens[place])).strip()
-            bare = part.strip(_PUNCTUATION)
-            if not (bare if len(bare) > 2 else part).isupper():
-                return True
-        return False
+    def _is_shouted(self, text: str) -> bool:
+        """Whether all words of the text are in capitals."""
+        for token in text.split():
+            for part in self._vader.spelt(self._typed(token)).split():
+                bare = part.strip(_PUNCTUATION)
+                if not (bare if len(bare) > 2 else part).isupper():
+                    return False
+        return True
 
 
 def _marks(text: str) -> tuple[int, int]:

@@ -78,7 +78,7 @@ class Vocabulary:
                 tokens += _BEFORE
                 tokens += text.split()
             # Half the time of one look-up after the other, and new ones need no line of Python.
-            numbers.extend(itemgetter(*tokens)(known))
+            numbers += array("i", itemgetter(*tokens)(known))
         numbers.extend(map(MARKS.index, _BEFORE))
         fresh = list(islice(reversed(known), len(known) + self._dropped - len(log)))
         fresh.reverse()
