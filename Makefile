@@ -19,7 +19,7 @@ help:
 	@test -n '$(PYTHON)' || { echo 'Python 3.11 or newer is needed; install it, or name it: make PYTHON=/path/to/python3' >&2; exit 2; }
 	@echo '>> setting up .venv with $(PYTHON)'
 	@$(PYTHON) -m venv --clear .venv || { echo 'the module venv is missing; on Debian and Ubuntu: apt-get install python3-venv' >&2; exit 2; }
-	@echo '>> installing locked dependencies (some 135 MB when none is cached; about a minute)'
+	@echo '>> installing locked dependencies (some 150 MB when none is cached; about a minute)'
 	@$(BIN)/pip install --quiet --progress-bar on --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	@touch $@
 

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from enrichers import complaint, entities, language, route, sentiment
+from enrichers._complaint_scan import Scanner, table_of
 from enrichers._signs_batch import TextSigns
 from enrichers._vader import NO_VALENCE, NO_WORDS, Vader
 from enrichers._vader_batch import BatchVader
 from pipeline.core import reading
+from pipeline.core.event import Sentiment
 from pipeline.core.post import Author, Post
 from pipeline.core.reading import Columns, Reading, Vocabulary
 from tests.enrichers.test_language import detected
@@ -43,6 +45,14 @@ TEXT = st.lists(
     max_size=14,
 ).map(lambda parts: "".join(word + between for word, between in parts))
 BATCH = st.lists(TEXT, max_size=6)
+
+CUES = st.sampled_from(
+    [" ".join(cue.words).replace("#", "3") for cue in Scanner(table_of("en")).cues] + ["not", "?", "!", "@a"]
+)
+SHAPES: list[dict[str, Any]] = [{}, {"kind": "article"}] + [
+    {"kind": "review", "metrics": {"rating": stars}} for stars in range(7)
+]
+FEELING = st.sampled_from([0.0, 0.0, -0.5, 0.5]) | st.integers(-10_000, 10_000).map(lambda n: n / 10_000)
 
 feelings = sentiment.build(sentiment.SETTINGS())
 grievances = complaint.build(complaint.SETTINGS())
@@ -86,6 +96,19 @@ def test_vader_leaves_few_texts_over() -> None:
         tuple(theirs(text)[name] for name in ("compound", "pos", "neu", "neg")) for text in texts
     ]
     assert found[1:3] == [NO_VALENCE, NO_WORDS]
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.tuples(st.lists(CUES, max_size=7), st.sampled_from(SHAPES), FEELING), max_size=6))
+def test_complaint_where_cues_add_up(told: list[tuple[list[str], dict[str, Any], float]]) -> None:
+    batch = [
+        Post(id=f"x:{i}", text=" ".join(cues), author=Author(id="x:a"), **shape)
+        for i, (cues, shape, _) in enumerate(told)
+    ]
+    sentiments = [Sentiment(compound, "neutral", 0.0, 1.0, 0.0) for *_, compound in told]
+    columns = Columns({"post": batch, "language": [None] * len(batch), "sentiment": sentiments}, vocabulary)
+    rows = zip(batch, columns["language"], sentiments, strict=True)
+    assert grievances.enrich(columns) == [grievances.judge(*row) for row in rows]
 
 
 @settings(deadline=None)
