@@ -21,6 +21,9 @@ Codes = NDArray[np.uint32]
 Places = NDArray[np.intp]
 Numbers = NDArray[np.float64]
 
+FEW = 8
+"""Fewer texts than these are faster judged one by one: to begin with rows takes as long as some texts."""
+
 _TYPE = "I"
 
 

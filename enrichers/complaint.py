@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta, Struct
 
+from enrichers._codes import FEW
 from enrichers._complaint_batch import BatchScanner
 from enrichers._complaint_rules import Shape, Verdict, shares, weigh
 from enrichers._complaint_scan import LANGUAGES, Hit, Scanner, link_and_question, table_of
@@ -92,9 +93,9 @@ class ComplaintEnricher:
     def enrich(self, columns: Mapping[str, Sequence[Any]]) -> list[Complaint | None]:
         """One Complaint a post; None for our own posts and for languages without a table of words."""
         posts, languages, sentiments = columns["post"], columns["language"], columns["sentiment"]
+        if len(posts) < FEW:
+            return list(map(self.judge, posts, languages, sentiments))
         texts = [post.text for post in posts]
-        if not texts:
-            return []
         cues = self._scanner_of_batches.cues(reading_of(columns))
         opinions = self._weighing.opinions(cues.numbers, cues.owners, len(texts))
         shares = probabilities(opinions, _shapes(posts, texts, sentiments))

@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import Meta, Struct
 
+from enrichers._codes import FEW
 from enrichers._typed import Typist
 from enrichers._vader import NO_VALENCE, Score, Vader
 from enrichers._vader_batch import BatchVader
@@ -71,7 +72,9 @@ class SentimentEnricher:
     def enrich(self, columns: Mapping[str, Sequence[Any]]) -> list[Sentiment | None]:
         """One Sentiment a post, None where its language is not scored."""
         texts = [post.text for post in columns["post"]]
-        scores = self._batches.scores(reading_of(columns), texts)
+        scores: list[Score | None] = [None] * len(texts)
+        if len(texts) >= FEW:
+            scores = self._batches.scores(reading_of(columns), texts)
         if None in scores or _SPACE in "".join(texts):
             for i, text in enumerate(texts):
                 if scores[i] is None or _SPACE in text:

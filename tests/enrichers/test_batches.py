@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,15 @@ assert queues.router
 text_signs = TextSigns(queues.router.watch)
 typed_already = BatchVader(vader, lambda text: text)
 vocabulary = Vocabulary()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def rows_however_few() -> Iterator[None]:
+    """A batch of one is no other than one of a thousand."""
+    with pytest.MonkeyPatch.context() as patch:
+        for step in (sentiment, complaint):
+            patch.setattr(step, "FEW", 1)
+        yield
 
 
 def posts(texts: list[str]) -> list[Post]:
