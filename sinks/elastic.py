@@ -102,7 +102,7 @@ class ElasticSink:
         now = self._prepare()
         waiting = _by_post(events)
         homes = self._locator.locate(waiting, now)
-        waiting = {id: states for id, states in waiting.items() if id in homes}
+        waiting = {id: _in_order(states) for id, states in waiting.items() if id in homes}
         refused: dict[int, str] = {}
         pauses = iter(PAUSES)
         while waiting:
@@ -182,17 +182,17 @@ class ElasticSink:
 
 
 def _by_post(events: Sequence[Event]) -> dict[str, list[Event]]:
-    """The events of each post, the newest last; of equal versions the one that came last.
-
-    Only the newest is written: the others are superseded before they are sent.
-    """
+    """The events of each post, as they came."""
     posts: dict[str, list[Event]] = {}
     for event in events:
         posts.setdefault(event.post.id, []).append(event)
-    for states in posts.values():
-        if len(states) > 1:
-            states.sort(key=_version)
     return posts
+
+
+def _in_order(states: list[Event]) -> list[Event]:
+    """The newest last; of equal versions the one that came last. Only that is written: the others are
+    superseded before they are sent."""
+    return sorted(states, key=_version) if len(states) > 1 else states
 
 
 def _version(event: Event) -> int:
