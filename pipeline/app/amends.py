@@ -1,10 +1,11 @@
 """Makes good what was sent too late: posts whose newest state may no longer be the last in the log.
 
 A process that was stopped for longer than the group waits sends, once it goes on, what lay ready in its
-producer, while another holds its partitions and may have published newer states of the same posts. The
-log of events keeps of each post what came last. So the newest state that the posts topic has of each such
-post is put there once more: whoever holds the partition now publishes it again, behind what was late, or
-passes over it where it has published a newer one.
+producer, while another holds its partitions and may have published newer states of the same posts, or the
+same ones by a newer directory of customers or newer rules. The log of events keeps of each post what came
+last. So the newest state that the posts topic has of each such post is put there once more: whoever holds
+the partition now publishes it again, behind what was late, or passes over it where it has published a newer
+one.
 """
 
 from __future__ import annotations
@@ -46,26 +47,24 @@ def amends(brokers: Brokers, batches: Sequence[RecordBatch]) -> list[Record]:
 def _overtaken(brokers: Brokers, topic: str, partition: int, records: Sequence[Any]) -> list[Record]:
     sent: dict[bytes, int] = {}
     for record in records:
-        sent[record.key] = max(record.offset, sent.get(record.key, -1))
-    start = {partition: min(record.offset for record in records) + 1}
-    later = (one for portion in read_topic(brokers, topic, partition, start=start) for one in portion)
-    found = newest(later, sent)
+        sent[record.key] = min(record.offset, sent.get(record.key, record.offset))
+    start = {partition: min(sent.values())}
+    there = (one for portion in read_topic(brokers, topic, partition, start=start) for one in portion)
+    found = newest(there, sent)
     log.warning(
-        "%s-%d went to another process while %d posts of it were being sent; %d of them have changed since"
-        " and are enriched once more",
+        "%s-%d went to another process while %d posts of it were being sent; they are enriched once more",
         topic,
         partition,
-        len(sent),
         len(found),
     )
     return [Record(topic, one.key, one.value, one.headers) for one in found]
 
 
-def newest(later: Iterable[LogRecord], sent: Mapping[bytes, int]) -> list[LogRecord]:
-    """Of each post of ``sent``, which are keys with offsets, the newest state that lies behind it."""
+def newest(there: Iterable[LogRecord], sent: Mapping[bytes, int]) -> list[LogRecord]:
+    """Of each post of ``sent``, which are keys with offsets, the newest state from there on."""
     found: dict[bytes, tuple[int, LogRecord]] = {}
-    for one in later:
-        if one.offset <= sent.get(one.key, one.offset):
+    for one in there:
+        if one.offset < sent.get(one.key, one.offset + 1):
             continue
         try:
             version = version_of(decode_post(one.value or b""), operation_of(one.headers))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -18,8 +19,9 @@ from pipeline.app.enrich_stage import EnrichStage
 from pipeline.app.log_reader import LogRecord, read_topic
 from pipeline.app.producer import Producer, Record
 from pipeline.app.site import now
-from pipeline.app.topics import ensure_topics, topics_of
+from pipeline.app.topics import Topic, Topics, ensure_topics, topics_of
 from pipeline.core.errors import FatalError
+from pipeline.core.event import CustomerLink, decode_event
 from pipeline.core.ledger import Lane
 from pipeline.core.newest import Newest
 from pipeline.core.process import Chain
@@ -33,24 +35,22 @@ def state(number: int, day: int) -> bytes:
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9)), min_size=1), st.data())
-def test_the_newest_state_behind_each_post_that_was_sent(rows: list[tuple[int, int]], data: Any) -> None:
+def test_the_newest_state_of_each_post_that_was_sent(rows: list[tuple[int, int]], data: Any) -> None:
     log = [
         LogRecord(0, offset, 0, b"x:%d" % number, state(number, day))
         for offset, (number, day) in enumerate(rows)
     ]
     end = data.draw(st.integers(1, len(log)))
-    sent = {record.key: record.offset for record in log[:end]}
-    found = {record.key: record for record in newest(log[1:], sent)}
+    sent = {record.key: record.offset for record in reversed(log[:end])}
+    found = {record.key: record for record in newest(log, sent)}
     for key, offset in sent.items():
-        days = [rows[one.offset][1] for one in log if one.key == key and one.offset > offset]
-        assert (key in found) == bool(days)
-        if days:
-            assert rows[found[key].offset][1] == max(days)
-    assert set(found) <= set(sent)
+        days = [rows[one.offset][1] for one in log if one.key == key and one.offset >= offset]
+        assert rows[found[key].offset][1] == max(days)
+    assert set(found) == set(sent)
 
 
 def test_what_is_no_post_is_passed_over() -> None:
-    log = [LogRecord(0, 1, 0, b"x:1", b"nonsense"), LogRecord(0, 2, 0, b"x:1", None)]
+    log = [LogRecord(0, 0, 0, b"x:1", b"nonsense"), LogRecord(0, 1, 0, b"x:1", None)]
     assert newest(log, {b"x:1": 0}) == []
 
 
@@ -64,19 +64,28 @@ class Stands(Keeper):
         return self.left.pop(0) if len(self.left) > 1 else self.left[0]
 
 
-def results(kafka: str, prefix: str, keeper: Keeper) -> tuple[int, list[bytes]]:
-    """How many events came of a post that was edited behind its batch, and what the posts topic got."""
+def ground(kafka: str, prefix: str) -> tuple[Brokers, Topics]:
+    """Topics of one partition."""
     settings = KafkaSettings(bootstrap=kafka, prefix=prefix, partitions=1)
     brokers = Brokers(kafka, settings)
-    topics = ensure_topics(brokers, settings)
-    producer = Producer(brokers)
-    posts = [Record(topics.posts.name, b"x:1", state(1, day)) for day in (0, 3, 2)]
-    producer.deliver([*posts, Record(topics.posts.name, b"x:2", state(2, 1))])
-    there = [one for portion in read_topic(brokers, topics.posts.name) for one in portion]
+    return brokers, ensure_topics(brokers, settings)
+
+
+def records_of(brokers: Brokers, topic: Topic, start: int = 0) -> list[LogRecord]:
+    """All from an offset on."""
+    return [one for portion in read_topic(brokers, topic.name, 0, start={0: start}) for one in portion]
+
+
+def enrich(
+    brokers: Brokers, topics: Topics, records: Sequence[LogRecord], keeper: Keeper, *steps: Any
+) -> None:
+    """A process of its own takes these records as one batch, and is done with it."""
     lane = Lane()
-    batch = RecordBatch(topics.posts.name, 0, there[:1], lane, lane.begin(0, 1), keeper)
+    entry = lane.begin(records[0].offset, records[-1].offset + 1)
+    batch = RecordBatch(topics.posts.name, 0, list(records), lane, entry, keeper)
+    producer = Producer(brokers)
     stage = EnrichStage(
-        Chain([]),
+        Chain([(step.assigns, step) for step in steps]),
         producer,
         topics,
         prefix="p",
@@ -91,11 +100,23 @@ def results(kafka: str, prefix: str, keeper: Keeper) -> tuple[int, list[bytes]]:
     asyncio.run(run())
     stage.close()
     producer.close()
-    events = sum(len(portion) for portion in read_topic(brokers, topics.events.name))
-    again = [
-        one.value for portion in read_topic(brokers, topics.posts.name, 0, start={0: 4}) for one in portion
-    ]
-    return events, [value for value in again if value]
+
+
+def fill(brokers: Brokers, topics: Topics, *values: bytes) -> None:
+    """Puts states of posts into their topic."""
+    producer = Producer(brokers)
+    keys = [json.loads(value)["id"].encode() for value in values]
+    producer.deliver([Record(topics.posts.name, *one) for one in zip(keys, values, strict=True)])
+    producer.close()
+
+
+def results(kafka: str, prefix: str, keeper: Keeper) -> tuple[int, list[bytes | None]]:
+    """How many events came of a post that was edited behind its batch, and what the posts topic got."""
+    brokers, topics = ground(kafka, prefix)
+    fill(brokers, topics, *(state(1, day) for day in (0, 3, 2)), state(2, 1))
+    enrich(brokers, topics, records_of(brokers, topics.posts)[:1], keeper)
+    events = len(records_of(brokers, topics.events))
+    return events, [one.value for one in records_of(brokers, topics.posts, 4)]
 
 
 def test_a_batch_that_stays_ours_is_sent_and_nothing_beside(kafka: str, prefix: str) -> None:
@@ -110,6 +131,33 @@ def test_a_batch_that_went_to_another_while_it_was_sent_is_followed_by_the_newes
     kafka: str, prefix: str
 ) -> None:
     assert results(kafka, prefix, Stands("held", "held", "unknown", "lost")) == (1, [state(1, 3)])
+
+
+class By:
+    """Links everybody to the customer whom its state of the directory has for them."""
+
+    requires = ("post",)
+    assigns = "customer"
+    version = "by"
+
+    def __init__(self, customer: str) -> None:
+        self.customer = customer
+
+    def enrich(self, columns: Mapping[str, Sequence[Any]]) -> list[CustomerLink]:
+        return [CustomerLink(self.customer, 0.9) for _ in columns["post"]]
+
+
+def test_a_link_by_an_older_directory_does_not_stay_behind_a_newer_one(kafka: str, prefix: str) -> None:
+    """Who was frozen had linked the post before the customer changed; who took over linked it afterwards,
+    and nothing newer of the post ever comes."""
+    brokers, topics = ground(kafka, prefix)
+    fill(brokers, topics, state(1, 0))
+    there = records_of(brokers, topics.posts)
+    enrich(brokers, topics, there, Keeper(), By("new"))
+    enrich(brokers, topics, there, Stands("held", "held", "lost"), By("old"))
+    enrich(brokers, topics, records_of(brokers, topics.posts, 1), Keeper(), By("new"))
+    events = [decode_event(one.value or b"") for one in records_of(brokers, topics.events)]
+    assert [event.customer and event.customer.id for event in events] == ["new", "old", "new"]
 
 
 def test_it_ends_while_nobody_can_know_whether_the_batch_is_still_ours() -> None:
