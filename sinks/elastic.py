@@ -24,7 +24,7 @@ from sinks._bulk import Write, send
 from sinks._client import PACE, answering, client_for, request
 from sinks._document import encode
 from sinks._locate import Locator
-from sinks._look import Look, look
+from sinks._look import Look, look, shards_of
 from sinks._outcome import Outcome, Verdict
 from sinks._template import drop, prepare, shipped
 from sinks.months import reopen
@@ -88,6 +88,7 @@ class ElasticSink:
         self._sleep = sleep
         self._acquaintance = Acquaintance(client, settings.prefix, confirmed)
         self._generation = ""
+        self._shards = 0
         self._preparing = Lock()
 
     def write(self, events: Sequence[Event]) -> list[str | None]:
@@ -134,15 +135,17 @@ class ElasticSink:
     def _prepare(self) -> Look | None:
         """Here and not in `build`, for collecting and enriching go on while Elasticsearch is away; and
         each time, for a rebuild may drop the indices under a running daemon. Returns the undated index."""
+        index = undated(self._settings.prefix)
         with self._preparing:
-            now = look(self.client, undated(self._settings.prefix))
+            now = look(self.client, index)
             if now is None or now.uuid != self._generation:
                 self._acquaintance.renew(has_index=now is not None)
                 prepare(self.client, self._settings)
                 self._locator.homes.clear()
-                now = look(self.client, undated(self._settings.prefix))
+                now = look(self.client, index)
+                self._shards = shards_of(self.client, index)
                 self._generation = now.uuid if now else ""
-            return now
+            return now and now.of(self._shards)
 
     def _settle(
         self,
