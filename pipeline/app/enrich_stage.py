@@ -21,7 +21,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pipeline.app import amends
-from pipeline.app.batch_driver import RecordBatch
+from pipeline.app.batch_driver import LOOK_SECONDS, RecordBatch, is_ours
 from pipeline.app.cases.notices import notices, reading_customers
 from pipeline.app.changes import as_record
 from pipeline.app.directory.gate import Gate, OpenGate
@@ -45,8 +45,6 @@ log = logging.getLogger("groundswell.enrich")
 
 # Before what could not be enriched for want of something is tried again.
 _REST_SECONDS = 0.5
-# Between two looks whether a partition is still ours.
-_LOOK_SECONDS = 0.05
 # How long an end waits for what makes good that something was sent too late.
 _AMENDS_SECONDS = 10.0
 
@@ -128,7 +126,7 @@ class EnrichStage:
         async def finish() -> Counts:
             await confirmed
             while (standing := batch.keeper.standing(batch)) == "unknown":
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(LOOK_SECONDS)
             if standing == "lost" and counts is not _NOTHING:
                 self._late.put(batch)
                 amending = self._amender.submit(self._make_amends)
@@ -148,15 +146,8 @@ class EnrichStage:
             find = partial(self._amends, late)
             self._producer.deliver(self._patience.insist(find) if self._patience else find())
 
-    def _is_ours(self, batch: RecordBatch) -> bool:
-        """Waits while nobody can know whether another holds the partition by now."""
-        while (standing := batch.keeper.standing(batch)) == "unknown":
-            if self._closed.wait(_LOOK_SECONDS):
-                raise FatalError("stopped while the consumer group did not answer; it is done again")
-        return standing == "held"
-
     def _work(self, batch: RecordBatch) -> tuple[Future[None], Counts]:
-        if not self._is_ours(batch):
+        if not is_ours(batch, self._closed.wait):
             return self._producer.send([]), _NOTHING
         newest = self._newest(batch)
         while True:
@@ -169,7 +160,7 @@ class EnrichStage:
                 if self._closed.wait(_REST_SECONDS):
                     raise FatalError(f"stopped while it waited: {error}") from error
                 continue
-            if not self._is_ours(batch):
+            if not is_ours(batch, self._closed.wait):
                 log.info("%s-%d went to another process, which does it", batch.topic, batch.partition)
                 return self._producer.send([]), _NOTHING
             return self._producer.send(records), counts
