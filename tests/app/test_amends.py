@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import multiprocessing
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.app.amends import amends, newest
+from pipeline.app.amends import Late, LateNotes, amends, newest
 from pipeline.app.batch_driver import Keeper, RecordBatch, Standing
 from pipeline.app.brokers import Brokers
 from pipeline.app.enrich_stage import EnrichStage
@@ -26,6 +30,7 @@ from pipeline.core.ledger import Lane
 from pipeline.core.newest import Newest
 from pipeline.core.process import Chain
 from pipeline.core.settings import KafkaSettings
+from testkit.waiting import until
 
 
 def state(number: int, day: int) -> bytes:
@@ -40,18 +45,22 @@ def test_the_newest_state_of_each_post_that_was_sent(rows: list[tuple[int, int]]
         LogRecord(0, offset, 0, b"x:%d" % number, state(number, day))
         for offset, (number, day) in enumerate(rows)
     ]
-    end = data.draw(st.integers(1, len(log)))
-    sent = {record.key: record.offset for record in reversed(log[:end])}
-    found = {record.key: record for record in newest(log, sent)}
-    for key, offset in sent.items():
+    places = sorted(data.draw(st.sets(st.integers(0, len(log)), min_size=2, max_size=4)))
+    late = [Late(0, first, after) for first, after in pairwise(places)][::2]
+    first: dict[bytes, int] = {}
+    for one in late:
+        for record in log[one.first : one.after]:
+            first.setdefault(record.key, record.offset)
+    found = {record.key: record for record in newest(log, late)}
+    for key, offset in first.items():
         days = [rows[one.offset][1] for one in log if one.key == key and one.offset >= offset]
         assert rows[found[key].offset][1] == max(days)
-    assert set(found) == set(sent)
+    assert set(found) == set(first)
 
 
 def test_what_is_no_post_is_passed_over() -> None:
     log = [LogRecord(0, 0, 0, b"x:1", b"nonsense"), LogRecord(0, 1, 0, b"x:1", None)]
-    assert newest(log, {b"x:1": 0}) == []
+    assert newest(log, [Late(0, 0, 1)]) == []
 
 
 class Stands(Keeper):
@@ -76,13 +85,11 @@ def records_of(brokers: Brokers, topic: Topic, start: int = 0) -> list[LogRecord
     return [one for portion in read_topic(brokers, topic.name, 0, start={0: start}) for one in portion]
 
 
-def enrich(
-    brokers: Brokers, topics: Topics, records: Sequence[LogRecord], keeper: Keeper, *steps: Any
-) -> None:
-    """A process of its own takes these records as one batch, and is done with it."""
-    lane = Lane()
-    entry = lane.begin(records[0].offset, records[-1].offset + 1)
-    batch = RecordBatch(topics.posts.name, 0, list(records), lane, entry, keeper)
+@contextmanager
+def staged(
+    brokers: Brokers, topics: Topics, *steps: Any, notes: LateNotes | None = None
+) -> Iterator[EnrichStage]:
+    """What enriches, as in a process of its own."""
     producer = Producer(brokers)
     stage = EnrichStage(
         Chain([(step.assigns, step) for step in steps]),
@@ -91,15 +98,32 @@ def enrich(
         prefix="p",
         clock=now,
         load=lambda _: Newest(),
-        amends=lambda one: amends(brokers, one),
+        amends=lambda late: amends(brokers, topics.posts.name, late),
+        notes=notes,
     )
-
-    async def run() -> None:
-        await asyncio.wait_for(await stage.begin(batch), 30)
-
-    asyncio.run(run())
+    yield stage
     stage.close()
     producer.close()
+
+
+def enrich(
+    brokers: Brokers,
+    topics: Topics,
+    records: Sequence[LogRecord],
+    keeper: Keeper,
+    *steps: Any,
+    notes: LateNotes | None = None,
+) -> None:
+    """A process of its own takes these records as one batch, and is done with it."""
+    lane = Lane()
+    entry = lane.begin(records[0].offset, records[-1].offset + 1)
+    batch = RecordBatch(topics.posts.name, 0, list(records), lane, entry, keeper)
+
+    async def run(stage: EnrichStage) -> None:
+        await asyncio.wait_for(await stage.begin(batch), 30)
+
+    with staged(brokers, topics, *steps, notes=notes) as stage:
+        asyncio.run(run(stage))
 
 
 def fill(brokers: Brokers, topics: Topics, *values: bytes) -> None:
@@ -158,6 +182,54 @@ def test_a_link_by_an_older_directory_does_not_stay_behind_a_newer_one(kafka: st
     enrich(brokers, topics, records_of(brokers, topics.posts, 1), Keeper(), By("new"))
     events = [decode_event(one.value or b"") for one in records_of(brokers, topics.events)]
     assert [event.customer and event.customer.id for event in events] == ["new", "old", "new"]
+
+
+def die_late(kafka: str, prefix: str, folder: Path) -> None:
+    """Sends the first post, and does not know yet whether it was late."""
+    brokers, topics = ground(kafka, prefix)
+    there = records_of(brokers, topics.posts)[:1]
+    enrich(brokers, topics, there, Stands("held", "held", "unknown"), notes=LateNotes(folder))
+
+
+def test_a_death_before_amends_are_made_costs_nothing(kafka: str, prefix: str, tmp_path: Path) -> None:
+    brokers, topics = ground(kafka, prefix)
+    fill(brokers, topics, state(1, 0), state(1, 3), state(2, 1))
+    notes = tmp_path / "late"
+    process = multiprocessing.get_context("spawn").Process(target=die_late, args=(kafka, prefix, notes))
+    process.start()
+    try:
+        until(lambda: bool(records_of(brokers, topics.events)), why="it has sent the post")
+        until(lambda: bool(LateNotes(notes).left()), why="it noted that it may be late")
+    finally:
+        process.kill()
+        process.join()
+    with staged(brokers, topics, notes=LateNotes(notes)) as stage:
+        stage.make_good()
+        until(lambda: not LateNotes(notes).left(), 20, "it is made good")
+    assert [one.value for one in records_of(brokers, topics.posts, 3)] == [state(1, 3)]
+
+
+@pytest.mark.parametrize(
+    "keeper", [Stands("held"), Stands("held", "held", "unknown", "held"), Stands("lost")]
+)
+def test_what_is_not_late_leaves_no_note(kafka: str, prefix: str, tmp_path: Path, keeper: Keeper) -> None:
+    brokers, topics = ground(kafka, prefix)
+    fill(brokers, topics, state(1, 0))
+    enrich(brokers, topics, records_of(brokers, topics.posts), keeper, notes=LateNotes(tmp_path / "late"))
+    assert LateNotes(tmp_path / "late").left() == []
+    assert len(records_of(brokers, topics.posts)) == 1
+
+
+def test_a_home_that_takes_no_files_stops_nothing(
+    kafka: str, prefix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    brokers, topics = ground(kafka, prefix)
+    fill(brokers, topics, state(1, 0))
+    (tmp_path / "late").write_text("a file where a folder belongs")
+    keeper = Stands("held", "held", "lost")
+    enrich(brokers, topics, records_of(brokers, topics.posts), keeper, notes=LateNotes(tmp_path / "late"))
+    assert "cannot be noted" in caplog.text
+    assert len(records_of(brokers, topics.posts)) == 2
 
 
 def test_it_ends_while_nobody_can_know_whether_the_batch_is_still_ours() -> None:
