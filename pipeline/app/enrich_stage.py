@@ -160,11 +160,12 @@ class EnrichStage:
         if self._notes:
             self._notes.enter(late)
 
-    def make_good(self) -> None:
-        """Makes amends for what a process before us may have sent too late and had no time to make good.
-        Returns at once; what cannot be sent now is tried again next time."""
+    def make_good(self, partitions: int) -> None:
+        """Makes amends for what a process before us may have sent too late and had no time to make good, of a
+        topic of so many ``partitions``. Returns at once; what cannot be sent now is tried again next time."""
         for late in self._notes.left() if self._notes else ():
-            self._late.put(late)
+            if late.partition < partitions:  # else the topic was made anew
+                self._late.put(late)
         self._amender.submit(self._make_amends).add_done_callback(_tell)
 
     def _make_amends(self) -> None:

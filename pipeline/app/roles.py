@@ -159,7 +159,7 @@ async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:
         notes=amends.LateNotes(site.home / amends.FOLDER),
         expiry=site.settings.expiry,
     )
-    stage.make_good()
+    stage.make_good(site.settings.kafka.partitions)
     reloader.start(chain, stage.adopt, lambda queues: _prepared(site, queues))
     del chain  # so that it can be let go of when another takes its place
     await _work(site, "enrich", {topics.posts.name: stage}, producer, stop)

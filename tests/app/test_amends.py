@@ -203,9 +203,11 @@ def test_a_death_before_amends_are_made_costs_nothing(kafka: str, prefix: str, t
     finally:
         process.kill()
         process.join()
+    strange = Late(7, 0, 1)
+    LateNotes(notes).enter(strange)
     with staged(brokers, topics, notes=LateNotes(notes)) as stage:
-        stage.make_good()
-        until(lambda: not LateNotes(notes).left(), 20, "it is made good")
+        stage.make_good(1)
+        until(lambda: LateNotes(notes).left() == [strange], 20, "it is made good")
     assert [one.value for one in records_of(brokers, topics.posts, 3)] == [state(1, 3)]
 
 
