@@ -2,8 +2,9 @@
 
 An event names the index that its creation date gives. That is not always where the post lives: a
 deletion or an edit may come without the date, a deletion before its post, and a post whose date lay
-in the future goes to the undated index and is dated when it comes again. Three ways to know, the
-cheapest first:
+in the future goes to the undated index and is dated when it comes again. A post stays where it lives;
+where it lives nowhere, the first of its events that is read decides. Three ways to know, the cheapest
+first:
 
 1. what this process wrote since the last refresh, from memory (`_homes`);
 2. for first sights without a date a search by ids in all indices: with that memory it sees every write but
@@ -64,15 +65,17 @@ class Locator:
         self._searchable: Look | None = None
 
     def locate(self, batch: Mapping[str, Sequence[Event]], now: Look | None) -> dict[str, str]:
-        """The index that each id of the batch is to be written to; ``batch`` holds the events of each id,
-        ``now`` is the undated index as it was just seen. None for those that are past their time and live
-        nowhere.
+        """The index that each id of the batch is to be written to; ``batch`` holds the events of each id as
+        they came, ``now`` is the undated index as it was just seen. None for those that are past their time
+        and live nowhere.
 
         Raises RetryableError, ConfigError.
         """
         expiry = self._expiry()
         found = {id: index for id, index in self.homes.known(batch).items() if not expiry.index(index)}
-        target = {id: self._by_date(events) for id, events in batch.items() if id not in found}
+        # What comes first decides, for that is the same however the log is cut into batches: whoever reads it
+        # anew, while one that is thought dead still has a request on its way, chooses as that one did.
+        target = {id: events[0].index for id, events in batch.items() if id not in found}
         if not target:
             return found
         self.homes.make_room()
@@ -142,10 +145,6 @@ class Locator:
                     if author := doc.get("_source", {}).get("author"):
                         found[doc["_id"]] = author["id"]
         return found
-
-    def _by_date(self, events: Sequence[Event]) -> str:
-        """The first dated index that one of the events names: the post itself may be among them."""
-        return next((event.index for event in events if event.index != self._undated), self._undated)
 
     def _among(self, pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
         """The index of each id that is in one of the pairs (index, id), in realtime."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from elasticsearch import Elasticsearch, NotFoundError
 from msgspec import Struct
 
+from pipeline.core.errors import RetryableError
 from sinks._client import answering, request
 
 _FIELDS = "indices.*.uuid,indices.*.shards.*.routing.state,indices.*.shards.*.seq_no.max_seq_no"
@@ -23,6 +24,11 @@ class Look(Struct, frozen=True):
     shards: int
     operations: tuple[int, ...]
 
+    def of(self, shards: int) -> Look:
+        """As it is known to have so many shards: one that is lost is not among those that were seen, and
+        nothing is known of what was written there."""
+        return self if self.shards == shards else Look(self.uuid, self.shards, ())
+
 
 def look(client: Elasticsearch, index: str) -> Look | None:
     """The index, this instant; None where there is none. Raises RetryableError, ConfigError."""
@@ -38,3 +44,15 @@ def look(client: Elasticsearch, index: str) -> Look | None:
         numbers = (copy["seq_no"]["max_seq_no"] for copy in copies) if known else ()
         return Look(found["uuid"], len(found.get("shards", {})), tuple(sorted(numbers)))
     return None
+
+
+def shards_of(client: Elasticsearch, index: str) -> int:
+    """How many shards the index was made of, whether they are there or not. Raises RetryableError,
+    ConfigError."""
+    path = f"/{index}/_settings/index.number_of_shards?filter_path=*.settings.index.number_of_shards"
+    with answering(client, index):
+        try:
+            (found,) = request(client, "GET", path).values()
+        except NotFoundError as error:
+            raise RetryableError(f"index {index} was dropped in this moment") from error
+    return int(found["settings"]["index"]["number_of_shards"])

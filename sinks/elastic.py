@@ -24,7 +24,7 @@ from sinks._bulk import Write, send
 from sinks._client import PACE, answering, client_for, request
 from sinks._document import encode
 from sinks._locate import Locator
-from sinks._look import Look, look
+from sinks._look import Look, look, shards_of
 from sinks._outcome import Outcome, Verdict
 from sinks._template import drop, prepare, shipped
 from sinks.months import reopen
@@ -88,6 +88,7 @@ class ElasticSink:
         self._sleep = sleep
         self._acquaintance = Acquaintance(client, settings.prefix, confirmed)
         self._generation = ""
+        self._shards = 0
         self._preparing = Lock()
 
     def write(self, events: Sequence[Event]) -> list[str | None]:
@@ -102,7 +103,7 @@ class ElasticSink:
         now = self._prepare()
         waiting = _by_post(events)
         homes = self._locator.locate(waiting, now)
-        waiting = {id: states for id, states in waiting.items() if id in homes}
+        waiting = {id: _in_order(states) for id, states in waiting.items() if id in homes}
         refused: dict[int, str] = {}
         pauses = iter(PAUSES)
         while waiting:
@@ -134,15 +135,17 @@ class ElasticSink:
     def _prepare(self) -> Look | None:
         """Here and not in `build`, for collecting and enriching go on while Elasticsearch is away; and
         each time, for a rebuild may drop the indices under a running daemon. Returns the undated index."""
+        index = undated(self._settings.prefix)
         with self._preparing:
-            now = look(self.client, undated(self._settings.prefix))
+            now = look(self.client, index)
             if now is None or now.uuid != self._generation:
                 self._acquaintance.renew(has_index=now is not None)
                 prepare(self.client, self._settings)
                 self._locator.homes.clear()
-                now = look(self.client, undated(self._settings.prefix))
+                now = look(self.client, index)
+                self._shards = shards_of(self.client, index)
                 self._generation = now.uuid if now else ""
-            return now
+            return now and now.of(self._shards)
 
     def _settle(
         self,
@@ -182,17 +185,17 @@ class ElasticSink:
 
 
 def _by_post(events: Sequence[Event]) -> dict[str, list[Event]]:
-    """The events of each post, the newest last; of equal versions the one that came last.
-
-    Only the newest is written: the others are superseded before they are sent.
-    """
+    """The events of each post, as they came."""
     posts: dict[str, list[Event]] = {}
     for event in events:
         posts.setdefault(event.post.id, []).append(event)
-    for states in posts.values():
-        if len(states) > 1:
-            states.sort(key=_version)
     return posts
+
+
+def _in_order(states: list[Event]) -> list[Event]:
+    """The newest last; of equal versions the one that came last. Only that is written: the others are
+    superseded before they are sent."""
+    return sorted(states, key=_version) if len(states) > 1 else states
 
 
 def _version(event: Event) -> int:

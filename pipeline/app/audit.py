@@ -118,10 +118,12 @@ def states_of(
 
 
 class Emitted:
-    """The events topic: the newest version an id, and the ids with events that are not yet confirmed."""
+    """The events topic: the newest version an id, and the ids with events that are not yet confirmed.
+    ``outlived`` are posts whose last event is of an older state than one before it, with its version."""
 
     def __init__(self) -> None:
         self.newest: dict[str, int] = {}
+        self.outlived: dict[str, int] = {}
         self.waiting: set[str] = set()
         self.routed: set[str] = set()
         self.expired: set[str] = set()
@@ -129,7 +131,12 @@ class Emitted:
     def enter(self, post_id: str, version: int, *, in_flight: bool, routed: bool = False) -> None:
         """One event; ``routed`` when it belongs into a case."""
         self.expired.discard(post_id)
-        if version >= self.newest.get(post_id, -1):
+        newest = self.newest.get(post_id, -1)
+        if change_of(version) < change_of(newest):
+            self.outlived[post_id] = version
+        else:
+            self.outlived.pop(post_id, None)
+        if version >= newest:
             self.newest[post_id] = version
             (self.routed.add if routed else self.routed.discard)(post_id)
         if in_flight:
@@ -143,6 +150,7 @@ class Emitted:
     def purge(self, post_id: str) -> None:
         """A tombstone: the log is done with this post."""
         self.expired.discard(post_id)
+        self.outlived.pop(post_id, None)
         self.newest.pop(post_id, None)
         self.routed.discard(post_id)
 
@@ -214,7 +222,15 @@ def _settle(
 def _between_log_and_index(
     emitted: Emitted, refusals: Refusals, documents: Mapping[str, Document]
 ) -> list[Finding]:
-    findings = []
+    findings = [
+        Finding(
+            post_id,
+            f"ends in the log with version {version}, behind {emitted.newest[post_id]}, which compaction"
+            " will forget: send its newest state once more with `groundswell replay`",
+        )
+        for post_id, version in emitted.outlived.items()
+        if post_id not in emitted.waiting
+    ]
     for post_id, version in emitted.newest.items():
         if post_id in emitted.waiting or (post_id, version) in refusals.states:
             continue

@@ -69,7 +69,8 @@ class Auditor(Struct, frozen=True):
             for case in folded(journaled(self.brokers, topics))
         }
         routed = [post for post in emitted.routed - emitted.waiting if post in found]
-        return weigh(held, journal, sorted(routed))
+        settled = {id: one.version for id, one in found.items() if id not in emitted.waiting}
+        return weigh(held, journal, sorted(routed), settled)
 
     def _progress(self, topics: Topics) -> tuple[Mapping[int, Span], Mapping[int, Span]]:
         admin = admin_client(self.brokers)

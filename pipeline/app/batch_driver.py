@@ -25,6 +25,7 @@ from msgspec import Struct
 
 from pipeline.app.consumer_thread import ConsumerThread
 from pipeline.app.lease import Lease
+from pipeline.core.errors import FatalError
 from pipeline.core.ledger import Entry, Lane
 from pipeline.core.stalls import Partition, Progress
 
@@ -39,6 +40,8 @@ DRAIN_SECONDS = 5.0
 WAITING_BATCHES = 4
 WAITING_FETCHES = 2
 
+# Between two looks whether a partition is still ours.
+LOOK_SECONDS = 0.05
 
 OnLost = Callable[[str, int], None]
 
@@ -365,6 +368,17 @@ def take(batch: RecordBatch) -> None:
 def let_go(batch: RecordBatch) -> None:
     """What is left to do of the batch takes long and may be done again: no rebalance or stop waits for it."""
     batch.entry.taken = False
+
+
+def is_ours(batch: RecordBatch, ended: Callable[[float], bool]) -> bool:
+    """Whether nobody else has the batch's partition; waits while nobody can know. Thread-safe.
+
+    ``ended`` rests for so many seconds, less where the process is told to end, and says whether it is; then
+    this raises FatalError."""
+    while (standing := batch.keeper.standing(batch)) == "unknown":
+        if ended(LOOK_SECONDS):
+            raise FatalError("stopped while the consumer group did not answer; it is done again")
+    return standing == "held"
 
 
 def confirm(batch: RecordBatch) -> None:

@@ -21,7 +21,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pipeline.app import amends
-from pipeline.app.batch_driver import RecordBatch
+from pipeline.app.amends import Late, LateNotes
+from pipeline.app.batch_driver import LOOK_SECONDS, RecordBatch, is_ours
 from pipeline.app.cases.notices import notices, reading_customers
 from pipeline.app.changes import as_record
 from pipeline.app.directory.gate import Gate, OpenGate
@@ -45,8 +46,8 @@ log = logging.getLogger("groundswell.enrich")
 
 # Before what could not be enriched for want of something is tried again.
 _REST_SECONDS = 0.5
-# Between two looks whether a partition is still ours.
-_LOOK_SECONDS = 0.05
+# After which a batch that Kafka has not confirmed is noted.
+_NOTE_SECONDS = 0.5
 # How long an end waits for what makes good that something was sent too late.
 _AMENDS_SECONDS = 10.0
 
@@ -94,11 +95,12 @@ class EnrichStage:
         gate: Gate | None = None,
         patience: Patience | None = None,
         amends: amends.Amends = amends.none,
+        notes: LateNotes | None = None,
         expiry: Callable[[datetime], Expiry] = lambda _: Expiry(),
     ) -> None:
         """``load`` gives the memory of a partition; ``patience`` asks again while Kafka is away; ``amends``
-        gives what is to be sent after batches that turned out not to be ours any more; ``expiry`` tells
-        what is past its time at a moment."""
+        gives what is to be sent after batches that turned out not to be ours any more, which are kept in
+        ``notes`` until then; ``expiry`` tells what is past its time at a moment."""
         self._chain = chain
         self._reads_customer = reading_customers(chain)
         self._load = load
@@ -112,7 +114,8 @@ class EnrichStage:
         self._gate = gate or OpenGate()
         self._patience = patience
         self._amends = amends
-        self._late: SimpleQueue[RecordBatch] = SimpleQueue()
+        self._notes = notes
+        self._late: SimpleQueue[Late] = SimpleQueue()
         self._amending: set[Future[None]] = set()
         self._expiry = expiry
         self._closed = threading.Event()
@@ -125,19 +128,45 @@ class EnrichStage:
         delivery, counts = await loop.run_in_executor(self._thread, self._work, batch)
         confirmed: asyncio.Future[None] = asyncio.wrap_future(delivery)
 
-        async def finish() -> Counts:
-            await confirmed
-            while (standing := batch.keeper.standing(batch)) == "unknown":
-                await asyncio.sleep(_LOOK_SECONDS)
-            if standing == "lost" and counts is not _NOTHING:
-                self._late.put(batch)
-                amending = self._amender.submit(self._make_amends)
-                self._amending.add(amending)
-                await asyncio.wrap_future(amending)
-                self._amending.discard(amending)
-            return counts
+        return asyncio.ensure_future(self._see_through(batch, confirmed, counts))
 
-        return asyncio.ensure_future(finish())
+    async def _see_through(
+        self, batch: RecordBatch, confirmed: asyncio.Future[None], counts: Counts
+    ) -> Counts:
+        if counts is _NOTHING:
+            return counts
+        late = Late(batch.partition, batch.entry.first, batch.entry.after)
+        # Whatever kept it from being confirmed at once may have lasted long enough for another to go on.
+        noting = asyncio.get_running_loop().call_later(_NOTE_SECONDS, self._note, late)
+        try:
+            await confirmed
+        finally:
+            noting.cancel()
+        while (standing := batch.keeper.standing(batch)) == "unknown":
+            self._note(late)
+            await asyncio.sleep(LOOK_SECONDS)
+        if standing == "lost":
+            self._note(late)
+            self._late.put(late)
+            amending = self._amender.submit(self._make_amends)
+            self._amending.add(amending)
+            await asyncio.wrap_future(amending)
+            self._amending.discard(amending)
+        elif self._notes:
+            self._notes.strike(late)
+        return counts
+
+    def _note(self, late: Late) -> None:
+        if self._notes:
+            self._notes.enter(late)
+
+    def make_good(self, partitions: int) -> None:
+        """Makes amends for what a process before us may have sent too late and had no time to make good, of a
+        topic of so many ``partitions``. Returns at once; what cannot be sent now is tried again next time."""
+        for late in self._notes.left() if self._notes else ():
+            if late.partition < partitions:  # else the topic was made anew
+                self._late.put(late)
+        self._amender.submit(self._make_amends).add_done_callback(_tell)
 
     def _make_amends(self) -> None:
         """For all batches that are known to be late by now, for each time may take a while."""
@@ -147,16 +176,12 @@ class EnrichStage:
         if late:
             find = partial(self._amends, late)
             self._producer.deliver(self._patience.insist(find) if self._patience else find())
-
-    def _is_ours(self, batch: RecordBatch) -> bool:
-        """Waits while nobody can know whether another holds the partition by now."""
-        while (standing := batch.keeper.standing(batch)) == "unknown":
-            if self._closed.wait(_LOOK_SECONDS):
-                raise FatalError("stopped while the consumer group did not answer; it is done again")
-        return standing == "held"
+        if self._notes:
+            for one in late:
+                self._notes.strike(one)
 
     def _work(self, batch: RecordBatch) -> tuple[Future[None], Counts]:
-        if not self._is_ours(batch):
+        if not is_ours(batch, self._closed.wait):
             return self._producer.send([]), _NOTHING
         newest = self._newest(batch)
         while True:
@@ -169,7 +194,7 @@ class EnrichStage:
                 if self._closed.wait(_REST_SECONDS):
                     raise FatalError(f"stopped while it waited: {error}") from error
                 continue
-            if not self._is_ours(batch):
+            if not is_ours(batch, self._closed.wait):
                 log.info("%s-%d went to another process, which does it", batch.topic, batch.partition)
                 return self._producer.send([]), _NOTHING
             return self._producer.send(records), counts
@@ -301,3 +326,8 @@ class EnrichStage:
 def _taken_in(record: Any) -> datetime:
     """When the log took in a record."""
     return datetime.fromtimestamp(record.timestamp / 1000, UTC)
+
+
+def _tell(amending: Future[None]) -> None:
+    if error := amending.exception():
+        log.warning("what was sent too late is not made good: %s; the next start tries again", error)

@@ -6,21 +6,23 @@ its batches follow each other strictly, for the sink looks up where a post lives
 
 What follows from the posts, such as cases, comes behind in a hand of its own, in the order of the writes,
 while the next posts are written: they are found the sooner, and what gathers meanwhile is followed up as one.
+A post that is written late changes nothing, for its version decides; a case that is opened late stays open.
+So nothing follows from a batch whose partition went to another.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
-from functools import partial
 from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from pipeline.app.authors.marks import AuthorMarks
-from pipeline.app.batch_driver import RecordBatch
+from pipeline.app.batch_driver import RecordBatch, is_ours
 from pipeline.app.enrich_stage import Counts
 from pipeline.app.patience import Patience
 from pipeline.app.producer import Producer, Record
@@ -53,11 +55,11 @@ class _Waiting(Struct, eq=False):
 
 
 class _Written(Struct, frozen=True, eq=False):
-    """Batches whose posts are in the index or refused, the events that it took, what is on its way to Kafka,
-    and how many of each batch were refused."""
+    """Batches whose posts are in the index or refused, the events of each that it took, what is on its way to
+    Kafka, and how many of each batch were refused."""
 
     taken: Sequence[_Waiting]
-    accepted: list[Event]
+    accepted: list[list[Event]]
     sent: Future[None]
     refusals: list[int]
 
@@ -90,7 +92,8 @@ class IndexStage:
     ) -> None:
         """``room`` is how many records may be in hand before the next batch waits. ``then`` are called with
         the events that the index took, before their batch counts as done; they raise RetryableError where
-        they are to be called again. ``expiry`` tells what is past its time now."""
+        they are to be called again; not with those of batches that are another's by then. ``expiry`` tells
+        what is past its time now."""
         self._expiry = expiry
         self._sink = sink
         self._producer = producer
@@ -109,6 +112,7 @@ class IndexStage:
         self._lanes: dict[int, Lane] = {}
         self._written: list[_Written] = []
         self._follows = False
+        self._closed = threading.Event()
         self._threads = ThreadPoolExecutor(WRITERS + FOLLOWERS, thread_name_prefix="groundswell-index")
 
     async def begin(self, batch: RecordBatch) -> asyncio.Future[Counts]:
@@ -206,10 +210,10 @@ class IndexStage:
         ahead = self._patience.insist(lambda: self._marks.ahead(events))
         self._producer.deliver(ahead)
         outcomes = self._patience.insist(lambda: self._sink.write(events))
-        accepted: list[Event] = []
+        accepted: list[list[Event]] = [[] for _ in taken]
         for event, (record, number), reason in zip(events, read.sources, outcomes, strict=True):
             if reason is None:
-                accepted.append(event)
+                accepted[number].append(event)
             else:
                 read.refused.append(self._refuse(event, record, reason))
                 read.refusals[number] += 1
@@ -218,11 +222,21 @@ class IndexStage:
         return _Written(taken, accepted, sent, read.refusals)
 
     def _follow(self, written: Sequence[_Written]) -> None:
-        accepted = [event for group in written for event in group.accepted]
         for act in self._then:
-            self._patience.insist(partial(act, accepted))
+            self._patience.insist(lambda act=act: act(self._ours(written)))  # type: ignore[misc]
         for group in written:
             self._producer.wait(group.sent)
+
+    def _ours(self, written: Sequence[_Written]) -> list[Event]:
+        """The events that the index took, less those of partitions that others hold by now: they have gone on
+        from there, and may know of newer states that changed what follows."""
+        return [
+            event
+            for group in written
+            for one, events in zip(group.taken, group.accepted, strict=True)
+            if is_ours(one.batch, self._closed.wait)
+            for event in events
+        ]
 
     def _take_over(self, batches: Sequence[RecordBatch]) -> None:
         """With each assignment somebody else may have written posts of the partition a moment ago."""
@@ -258,6 +272,7 @@ class IndexStage:
 
     def close(self) -> None:
         """Ends the threads; what still waits for Elasticsearch gives up and is read again next time."""
+        self._closed.set()
         self._patience.end()
         self._producer.abandon()
         self._threads.shutdown()

@@ -24,8 +24,9 @@ ALL = ("DESCRIBE", "DESCRIBE_CONFIGS")
 
 ROLES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "collect": {"posts": ("WRITE",), "rejected": ("WRITE",)},
+    # It writes to the first where it makes amends: what it sent too late is to be enriched once more.
     "enrich": {
-        "posts": ("READ",),
+        "posts": ("READ", "WRITE"),
         "events": ("WRITE",),
         "changes": ("READ", "WRITE"),
         "rejected": ("WRITE",),

@@ -17,8 +17,7 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from pipeline.app import garbage, health, index_stage
-from pipeline.app.amends import amends
+from pipeline.app import amends, garbage, health, index_stage
 from pipeline.app.authors import stage as author_stage
 from pipeline.app.authors.marks import AuthorMarks
 from pipeline.app.authors.memory import AuthorMemory
@@ -156,9 +155,11 @@ async def _enrich(site: Site, topics: Topics, stop: asyncio.Event) -> None:
         load=lambda partition: _remembered(site, topics, partition),
         gate=_gate(site),
         patience=site.patience("kafka"),
-        amends=partial(amends, site.brokers),
+        amends=partial(amends.amends, site.brokers, topics.posts.name),
+        notes=amends.LateNotes(site.home / amends.FOLDER),
         expiry=site.settings.expiry,
     )
+    stage.make_good(site.settings.kafka.partitions)
     reloader.start(chain, stage.adopt, lambda queues: _prepared(site, queues))
     del chain  # so that it can be let go of when another takes its place
     await _work(site, "enrich", {topics.posts.name: stage}, producer, stop)

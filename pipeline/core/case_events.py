@@ -14,9 +14,7 @@ from msgspec import Struct, structs
 
 from pipeline.core.case import Case, Claim, case_id, cases_of, change
 from pipeline.core.event import Event, Route
-
-_EDIT_BITS = 24
-"""The bits of a version below the time of the edit."""
+from pipeline.core.version import edit_of
 
 
 class Told(Struct, frozen=True, kw_only=True):
@@ -151,7 +149,7 @@ def _updated(case: Case, known: Claim, told: Told) -> Case:
     if claim.queue == known.queue:
         # The promise counts from the first time that the post came.
         claim = structs.replace(claim, due_at=known.due_at)
-    edited = told.event.version >> _EDIT_BITS != known.version >> _EDIT_BITS
+    edited = edit_of(told.event.version) != edit_of(known.version)
     if not edited and structs.replace(claim, version=known.version) == known:
         return case
     claims = case.claims | {post.id: claim}

@@ -59,9 +59,14 @@ def change_of(version: int) -> int:
     return version >> 8
 
 
+def edit_of(version: int) -> int:
+    """The time of the edit alone, in ticks: 0 for a post that was never edited or deleted."""
+    return version >> 24
+
+
 def is_deletion(version: int) -> bool:
     """Whether this version is that of a deletion."""
-    return version >> 24 == MAX_EDIT
+    return edit_of(version) == MAX_EDIT
 
 
 def _edit_ticks(edited_at: datetime | None) -> int:

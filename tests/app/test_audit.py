@@ -207,3 +207,26 @@ def test_what_is_past_its_time_is_neither_lost_nor_strange() -> None:
     assert stores.weigh()[1] == [], "it is still in both"
     stores.emitted.purge("x:old")
     assert [finding.id for finding in stores.weigh()[1]] == ["x:old"], "gone from the log, and in the index"
+
+
+def test_a_log_that_goes_back_is_named_before_compaction_forgets_the_newer_state() -> None:
+    stores = Stores()
+    stores.emitted.enter("x:2", FIRST, in_flight=False)
+    stores.emitted.enter("x:3", FIRST, in_flight=False)
+    _, findings = stores.weigh()
+    assert [(found.id, f"version {FIRST}, behind" in found.fault) for found in findings] == [
+        ("x:2", True),
+        ("x:3", True),
+    ]
+    stores.emitted.enter("x:2", EDIT, in_flight=False)
+    stores.emitted.enter("x:3", FIRST, in_flight=True)
+    assert stores.weigh()[1] == [], "the one is made good, the other may be at any moment"
+
+
+def test_an_older_observation_behind_a_newer_one_is_no_step_back() -> None:
+    stores = Stores()
+    stores.documents["x:1"] = Document(pack(0, 0, 9), "p-posts-2026.11", False, True)
+    stores.taken.enter("x:1", pack(0, 0, 9), in_flight=False)
+    stores.emitted.enter("x:1", pack(0, 0, 9), in_flight=False)
+    stores.emitted.enter("x:1", FIRST, in_flight=False)
+    assert stores.weigh()[1] == []

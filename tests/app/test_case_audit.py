@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec import structs
 
@@ -22,8 +24,10 @@ SOUND = {case.id: case for case in (*made("x:1", "a"), *made("x:2", "a", "b"))}
 ONE = made("x:1", "a")[0]
 
 
-def faults(cases: dict[str, Case], journal: dict[str, Case]) -> list[str]:
-    return [f"{finding.id} {finding.fault}" for finding in weigh(cases, journal, ["x:1", "x:2"])]
+def faults(cases: dict[str, Case], journal: dict[str, Case], **versions: int) -> list[str]:
+    known = {f"x:{name[1:]}": version for name, version in versions.items()}
+    found = weigh(cases, journal, ["x:1", "x:2"], known)
+    return [f"{finding.id} {finding.fault}" for finding in found]
 
 
 def test_a_sound_installation_is_silent() -> None:
@@ -52,3 +56,15 @@ def test_each_fault_is_named(
     cases = {id: case for id, case in (SOUND | index).items() if case is not None}
     told = {id: case for id, case in (SOUND | journal).items() if case is not None}
     assert any(fault in found for found in faults(cases, told)), faults(cases, told)
+
+
+@pytest.mark.parametrize("newer", [{"deleted": True}, {"edited_at": minutes(1)}])
+def test_a_case_that_never_heard_of_the_end_of_its_post_is_named(newer: dict[str, Any]) -> None:
+    over = event("x:1", at=1, **newer)
+    assert faults(SOUND, SOUND, x1=event("x:1", operation=3).version) == []
+    (found,) = faults(SOUND, SOUND, x1=over.version)
+    assert found.startswith(f"x:1 has case {ONE.id} by a state of it that was edited or deleted since")
+    [(id, told)] = assign(over, [ONE])
+    heard = follow(id, ONE, told)
+    assert heard is not None
+    assert faults(SOUND | {id: heard}, SOUND | {id: heard}, x1=over.version) == []

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from pipeline.app.customers.stage import KIND, CustomerStage
+from pipeline.app.batch_driver import Keeper, RecordBatch, Standing
+from pipeline.app.customers.stage import KIND, CustomerStage, put_of
 from pipeline.app.health import Health
 from pipeline.app.log_reader import read_topic
 from pipeline.app.meters import Meters
@@ -20,8 +21,11 @@ from pipeline.app.producer import Producer, Record
 from pipeline.app.topics import Topics, ensure_topics
 from pipeline.app.worker import Role, Worker
 from pipeline.core.customer import Account, Customer, encode_customer
+from pipeline.core.ledger import Lane
 from pipeline.core.rejection import Rejection, decode_rejection
+from sinks.elastic import client_for
 from sinks.store import Found, Store
+from testkit.elastic_proxy import Answer, Proxy
 from testkit.installation import Installation
 from testkit.waiting import until
 
@@ -202,3 +206,50 @@ def test_a_worker_brings_the_topic_into_the_index(made: Made) -> None:
 
     asyncio.run(work(made, there))
     assert made.docs("c-7", "c-8")["c-8"].source["name"] == "Name 8"
+
+
+class Taken(Keeper):
+    """Its partition is another's once it is taken away."""
+
+    lost = False
+
+    def standing(self, _batch: RecordBatch) -> Standing:
+        return "lost" if self.lost else "held"
+
+
+def test_who_was_removed_meanwhile_does_not_come_back(made: Made, installation: Installation) -> None:
+    """One that was frozen, or waited for Elasticsearch, goes on when another has removed the customer, for
+    longer than Elasticsearch remembers versions of what was deleted."""
+    records: list[Any] = [fetched(0, "c-1", ANN)]
+    lane, keeper, proxy = Lane(), Taken(), Proxy(made.store.client.transport.node_pool.all()[0].base_url)
+    batch = RecordBatch(made.topics.customers.name, 0, records, lane, lane.begin(0, 1), keeper)
+    made.store.client.indices.put_settings(index=made.store.index, settings={"index.gc_deletes": "0s"})
+
+    def away(path: str, _: bytes) -> Answer | None:
+        if "_bulk" not in path:
+            return None
+        proxy.behaviour = lambda *_: None
+        made.store.put([put_of(fetched(0, "c-1", ANN)), put_of(fetched(1, "c-1", None))])
+        made.store.refresh()
+        keeper.lost = True
+        return Answer(503)
+
+    proxy.behaviour = away
+    settings = installation.settings.elasticsearch
+    client = client_for(settings, proxy.url)
+    patience = Patience("elasticsearch", made.health, logging.getLogger("groundswell.test"))
+    producer = Producer(installation.kafka)
+    late = CustomerStage(Store(client, settings, KIND), producer, made.topics, lambda: NOW, patience)
+
+    async def run() -> None:
+        await asyncio.wait_for(await late.begin(batch), 30)
+
+    try:
+        asyncio.run(run())
+    finally:
+        late.close()
+        producer.close()
+        client.close()
+        proxy.close()
+    assert keeper.lost
+    assert made.docs("c-1") == {}

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from elasticsearch import Elasticsearch
 
+from pipeline.app.amends import Late, amends
 from pipeline.app.authors.memory import AuthorMemory
 from pipeline.app.brokers import Brokers
 from pipeline.app.health import Health
@@ -19,6 +20,7 @@ from pipeline.app.log_reader import read_topic
 from pipeline.app.meters import Meters
 from pipeline.app.offsets import spans
 from pipeline.app.patience import Patience
+from pipeline.app.producer import Producer, Record
 from pipeline.app.site import now
 from pipeline.app.tidying.record import Records
 from pipeline.app.topics import Topics, admin_client, ensure_topics, topics_of
@@ -83,6 +85,23 @@ def test_a_role_waits_and_says_for_which_right(
         assert health.reasons == {}
     finally:
         patience.end()
+
+
+def test_enrich_may_put_posts_back_that_it_sent_too_late(
+    safe_kafka: SecuredKafka, brokers: Make, prefix: str, user: str
+) -> None:
+    """Else it would end for want of a right in the one moment in which it must not."""
+    there = brokers()
+    ensure_topics(Brokers(safe_kafka.addresses["PLAINTEXT"]), there.settings)
+    safe_kafka.allow(user, rights_of("enrich", prefix))
+    name = topics_of(there.settings).posts.name
+    producer = Producer(there)
+    post = Record(name, b"x:1", b'{"id": "x:1", "text": "hello", "author": {"id": "x:a"}}')
+    producer.deliver([post])
+    late = amends(there, name, [Late(0, 0, 10), Late(1, 0, 10), Late(2, 0, 10), Late(3, 0, 10)])
+    assert late == [post]
+    producer.deliver(late)
+    producer.close()
 
 
 def test_topics_are_made_only_by_who_may(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from pipeline.core.errors import RetryableError
+from sinks.elastic import drop
 
 
 def test_a_deletion_waits_for_shards_that_have_not_started(store: Any, proxy: Any, answer: Any) -> None:
@@ -47,3 +50,21 @@ def test_a_shard_that_is_coming_back_is_not_taken_for_an_empty_one(
     proxy.behaviour = lambda path, _: coming_back if "/_stats" in path else None
     assert store.proxied.write([store.event(created_at=datetime(2026, 11, 1, tzinfo=UTC))]) == [None]
     assert [len(hits) for hits in store.stored().values()] == [1]
+
+
+def test_half_an_undated_index_is_not_taken_for_an_empty_one(store: Any) -> None:
+    """With several shards it may have lost the very one that the post is in; the others say nothing of it."""
+    index = f"{store.prefix}-posts-undated"
+    store.settings = structs.replace(store.settings, shards=2)
+    drop(store.client, store.prefix)
+    other = store.another()
+    store.another().write([store.event()])
+    ((copy,),) = store.client.search_shards(index=index, routing="x:1")["shards"]
+    lose = {"index": index, "shard": copy["shard"], "node": copy["node"], "allow_primary": True}
+    dated = store.event(created_at=datetime(2026, 11, 1, tzinfo=UTC))
+    store.client.cluster.reroute(commands=[{"cancel": lose}])  # it comes back at once, but not in an instant
+    with suppress(RetryableError):
+        other.write([dated])
+    store.client.cluster.health(index=index, wait_for_status="yellow", timeout="30s")
+    assert other.write([dated]) == [None]
+    assert [hit["_index"] for hit in store.stored()["x:1"]] == [index]

@@ -10,11 +10,15 @@ from collections.abc import Iterable, Mapping
 
 from pipeline.app.audit import Finding
 from pipeline.core.case import Case
+from pipeline.core.version import edit_of
 
 
-def weigh(cases: Mapping[str, Case], journal: Mapping[str, Case], routed: Iterable[str]) -> list[Finding]:
+def weigh(
+    cases: Mapping[str, Case], journal: Mapping[str, Case], routed: Iterable[str], versions: Mapping[str, int]
+) -> list[Finding]:
     """All that breaks the sum. ``journal`` are the cases as their steps tell them, ``routed`` the posts
-    that some rule sends to a queue and that the index has."""
+    that some rule sends to a queue and that the index has, ``versions`` those of the posts in the index, but
+    for posts that cases are still to hear of."""
     findings = [*_against_journal(cases, journal)]
     holding: defaultdict[str, list[Case]] = defaultdict(list)
     for case in cases.values():
@@ -23,7 +27,20 @@ def weigh(cases: Mapping[str, Case], journal: Mapping[str, Case], routed: Iterab
     findings += [Finding(post, "is routed and has no case") for post in routed if post not in holding]
     for post, held in holding.items():
         findings += _doubled(post, held)
+        findings += _outdated(post, held, versions.get(post, 0))
     return findings
+
+
+def _outdated(post: str, held: Iterable[Case], version: int) -> Iterable[Finding]:
+    """A case asks for what a post no longer says: somebody late has opened it, and nobody told it since."""
+    for case in held:
+        claim = case.claims[post]
+        if claim.queue and edit_of(claim.version) < edit_of(version):
+            yield Finding(
+                post,
+                f"has case {case.id} by a state of it that was edited or deleted since: `groundswell"
+                " rebuild --keep` tells the case",
+            )
 
 
 def _against_journal(cases: Mapping[str, Case], journal: Mapping[str, Case]) -> Iterable[Finding]:

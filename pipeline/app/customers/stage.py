@@ -8,15 +8,17 @@ behind the older record, so it is applied once more after it.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
 
-from pipeline.app.batch_driver import RecordBatch
+from pipeline.app.batch_driver import RecordBatch, is_ours
 from pipeline.app.enrich_stage import Counts
 from pipeline.app.patience import Patience
 from pipeline.app.producer import Producer, Record
@@ -56,6 +58,7 @@ class CustomerStage:
         self._clock = clock
         self._patience = patience
         self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._closed = threading.Event()
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="groundswell-customers")
 
     async def begin(self, batch: RecordBatch) -> asyncio.Future[Counts]:
@@ -65,11 +68,15 @@ class CustomerStage:
     async def _in_turn(self, batch: RecordBatch) -> Counts:
         async with self._turns[batch.partition]:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, self.write, batch.records)
+            ours = partial(is_ours, batch, self._closed.wait)
+            return await loop.run_in_executor(self._threads, self.write, batch.records, ours)
 
-    def write(self, records: list[Any]) -> Counts:
+    def write(self, records: list[Any], ours: Callable[[], bool] = lambda: True) -> Counts:
         """Consecutive records (aiokafka ConsumerRecords) of one partition into the index: how many are
-        dealt with, and how many are refused. Waits while Elasticsearch is away."""
+        dealt with, and how many are refused. Waits while Elasticsearch is away.
+
+        Ends where they are no longer ``ours``: another may have removed a customer since, and Elasticsearch
+        soon forgets the version of what is gone."""
         refused: list[Record] = []
         newest: dict[str, tuple[Put, int]] = {}
         for record in records:
@@ -80,7 +87,7 @@ class CustomerStage:
                 continue
             newest[put.id] = put, len(record.value or b"") + 256
         for portion in _portions(list(newest.values())):
-            self._patience.insist(lambda portion=portion: self._store.put(portion))  # type: ignore[misc]
+            self._patience.insist(lambda portion=portion: ours() and self._store.put(portion))  # type: ignore[misc]
         self._producer.deliver(refused)
         return len(records) - len(refused), len(refused)
 
@@ -91,6 +98,7 @@ class CustomerStage:
 
     def close(self) -> None:
         """Ends the thread; what still waits for Elasticsearch gives up and is read again next time."""
+        self._closed.set()
         self._patience.end()
         self._producer.abandon()
         self._threads.shutdown()
