@@ -181,7 +181,7 @@ raise RuntimeError("at the end")
 @pytest.mark.parametrize("form", FORMS)
 def test_a_process_says_all_in_lines_to_its_very_end(form: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(form=form)], capture_output=True, timeout=60, check=False
+        [sys.executable, "-c", PROGRAM.format(form=form)], capture_output=True, timeout=120, check=False
     )
     assert done.returncode == 1
     lines = done.stderr.decode().splitlines()

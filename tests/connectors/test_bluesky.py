@@ -131,10 +131,11 @@ def test_the_stream_is_taken_up_some_seconds_before_the_cursor(stage: ServedStag
 def test_the_first_start_is_now_or_so_many_hours_ago_and_stays(stage: ServedStage, listen: Any) -> None:
     stage.spoil(next(fault for fault in FAULTS if fault.name == "503"))
     connector = listen(since_hours=2)
+    began = time.time()
     with pytest.raises(RetryableError):
         connector.read(None)
     first = asked_cursor(stage)
-    assert first == pytest.approx(time.time() - 7205, abs=5)
+    assert began - 7205.1 < first < time.time() - 7204.9
     connector.read(None)
     assert asked_cursor(stage) == first
 
@@ -207,7 +208,7 @@ def test_a_host_that_asks_for_rest_is_left_alone(listen: Any) -> None:
         for _ in range(2):
             with pytest.raises(RetryableError, match="limit is reached") as error:
                 connector.read(None)
-            assert error.value.retry_after == pytest.approx(60, abs=2)
+            assert error.value.retry_after == pytest.approx(60, abs=20)
         assert len(busy.asked) == 1
 
 

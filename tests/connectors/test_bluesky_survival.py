@@ -181,7 +181,7 @@ print(taken.knows("did:a"), taken.knows("did:77"))
 
 def test_a_full_disk_is_told_and_mended_by_room(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, timeout=120, check=True
     )
     told, before, after = done.stdout.splitlines()
     assert told.startswith(
