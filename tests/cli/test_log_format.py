@@ -60,7 +60,7 @@ def test_the_roles_below_the_supervisor_log_as_it_does(environ: dict[str, str]) 
         until(lambda: sum("health at" in line for line in lines) == 2, 120, "both roles have begun")
         until(lambda: sum("trying again" in line for line in lines) >= 2, 120, "both wait for Kafka")
         process.send_signal(signal.SIGHUP)
-        until(lambda: any("told to look again" in line for line in lines), 30, "their parent says something")
+        until(lambda: any("told to look again" in line for line in lines), why="their parent says something")
     finally:
         process.terminate()
         process.wait(90)

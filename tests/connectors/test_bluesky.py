@@ -235,7 +235,7 @@ def test_a_flood_waits_at_the_host_and_nothing_is_lost(
         time.sleep(0.5)
         return len(stage.server.served) == before
 
-    until(stalled, 20, "the host goes on sending to somebody who does not read")
+    until(stalled, why="the host goes on sending to somebody who does not read")
     assert len(stage.server.served) < 900
     found = [*first.posts, *read_all(connector, first.cursor)]
     assert [int(post.text.split()[0]) for post in found] == list(range(1000))
@@ -254,8 +254,8 @@ def test_closing_ends_the_thread_also_where_no_host_greets(listen: Any) -> None:
         connector = listen(hosts=[silent.socket_url], timeout_seconds=30)
         reading = threading.Thread(target=refused)
         reading.start()
-        until(lambda: len(silent.asked) == 1, 10)
-    reading.join(10)
+        until(lambda: len(silent.asked) == 1)
+    reading.join(60)
     connector.close()
     connector.close()
     assert threads() == before

@@ -266,7 +266,7 @@ def test_a_flood_waits_at_x(stage: Rehearsal, monkeypatch: pytest.MonkeyPatch) -
         time.sleep(0.5)
         return len(stage.server.served) == before
 
-    until(stalled, 20, "X goes on sending to somebody who does not read")
+    until(stalled, why="X goes on sending to somebody who does not read")
     assert len(stage.server.served) < 20_000
     began = time.monotonic()
     connector.close()

@@ -294,7 +294,7 @@ def test_enrich_without_a_directory_waits_and_says_for_what(company: Company) ->
     """Posts that were linked by nobody would look as if nobody were a customer."""
     daemon = company.installation.daemon("enrich", "index")
     company.say(*posts_of("ann", 2))
-    until(lambda: "is the role `directory` running on this machine?" in company.installation.log(), limit=60)
+    until(lambda: "is the role `directory` running on this machine?" in company.installation.log())
     status = company.installation.command("status")
     assert status.returncode == 1
     assert "waits for the directory of customers" in status.stdout.decode()
