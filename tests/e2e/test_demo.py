@@ -123,8 +123,11 @@ def network(folder: Path) -> Iterator[Stage]:
     with Strangers().stage(folder) as stage:
 
         def talk() -> None:
+            began, told = time.monotonic(), 0
             while not over.wait(0.1):
-                stage.tell(8)
+                due = int((time.monotonic() - began) * 80)
+                stage.tell(due - told)
+                told = due
 
         talking = threading.Thread(target=talk)
         talking.start()
