@@ -28,7 +28,7 @@ from testkit.platform.faults import Fault
 from testkit.platform.server import PlatformServer
 from testkit.platform.timeline import Timeline
 
-LIMIT_SECONDS = 40.0
+LIMIT_SECONDS = 120.0
 READ_SECONDS = 15.0
 _LONGEST_REST = 10.0
 _BACK_OFF = 0.05

@@ -17,6 +17,8 @@ from pipeline.app.auditor import Auditor
 from pipeline.app.configuration import brokers_of
 from pipeline.app.daemon import Daemon, settle, surroundings
 from pipeline.app.health import present
+from pipeline.app.offsets import spans
+from pipeline.app.topics import admin_client
 from pipeline.core.configuration import read_settings
 from pipeline.core.index_name import alias
 from pipeline.core.settings import Settings
@@ -89,6 +91,14 @@ class Installation:
     def role_pid(self, role: str) -> int | None:
         """The process of a role, once it has announced itself."""
         return next((note.pid for note in present(self.home) if note.role == role), None)
+
+    def records(self, topic: str) -> int:
+        """How many records a topic was ever sent."""
+        admin = admin_client(self.kafka)
+        try:
+            return sum(span.after for span in spans(admin, topic, None).values())
+        finally:
+            admin.close()
 
     def settle(self, daemon: Daemon, limit: float = 120) -> None:
         """Waits until every record is worked off."""

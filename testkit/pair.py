@@ -50,7 +50,7 @@ class Pair:
     def in_hand(self, role: str) -> float:
         """Batches that the first one's process still has in hand."""
         port = next(note.port for note in present(self.first.home) if note.role == role)
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
             lines = answer.read().decode().splitlines()
         return sum(
             float(line.split()[-1]) for line in lines if line.startswith("groundswell_batches_in_hand{")

@@ -17,7 +17,7 @@ def readyz(installation: Installation, role: str) -> dict[str, Any]:
         if note.role != role:
             continue
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{note.port}/readyz", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{note.port}/readyz", timeout=30) as answer:
                 assert answer.status == 200
                 body: dict[str, Any] = json.loads(answer.read())
                 assert body["ready"] is True

@@ -86,7 +86,7 @@ def watching(alerts: Path, folder: Path, targets: Sequence[str], port: int) -> I
         )
     try:
         one = Prometheus(f"http://{address}")
-        until(one.is_ready, 30, f"Prometheus is up; its log is {folder / 'prometheus.log'}")
+        until(one.is_ready, why=f"Prometheus is up; its log is {folder / 'prometheus.log'}")
         yield one
     finally:
         process.terminate()

@@ -84,14 +84,14 @@ class SecuredKafka(Struct, frozen=True):
         admin = self.admin()
         for done in admin.create_acls(wanted).values():
             done.result(20)
-        until(lambda: set(wanted) <= _held(admin, name), 20, "the rights are given")
+        until(lambda: set(wanted) <= _held(admin, name), why="the rights are given")
 
     def forbid(self, name: str, right: Right) -> None:
         """Takes one right from a user that it was given; it is gone when this returns."""
         admin, one = self.admin(), _binding(name, right)
         for done in admin.delete_acls([_filter(name, one)]).values():
             assert done.result(20), f"{name} had no {right}"
-        until(lambda: one not in _held(admin, name), 20, "the right is taken")
+        until(lambda: one not in _held(admin, name), why="the right is taken")
 
 
 _ALLOW = AclPermissionType.ALLOW

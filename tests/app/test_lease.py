@@ -27,7 +27,7 @@ def test_it_runs_from_the_asking_and_not_from_the_answer() -> None:
 
 STOPPED = """
 from pipeline.app.lease import Lease
-lease = Lease(1)
+lease = Lease(3)
 lease.renew(lease.clock())
 print(lease.fresh, flush=True)
 input()
@@ -43,9 +43,9 @@ def test_the_time_of_a_stopped_process_runs_on() -> None:
         assert process.stdin is not None
         assert process.stdout.readline() == "True\n"
         process.send_signal(signal.SIGSTOP)
-        began = Lease(1)
+        began = Lease(3)
         began.renew(began.clock())
-        until(lambda: not began.fresh, limit=5)
+        until(lambda: not began.fresh)
         os.kill(process.pid, signal.SIGCONT)
         process.stdin.write("\n")
         process.stdin.flush()

@@ -64,7 +64,7 @@ def test_it_ends_while_kafka_is_away(tmp_path: Path) -> None:
     until(posts.asked.is_set, why="it looks at the posts")
     ending = threading.Thread(target=relinker.end, daemon=True)
     ending.start()
-    ending.join(10)
+    ending.join(60)
     assert not ending.is_alive(), "it waits for Kafka"
     assert relinker.over.result(0) is None
     assert not work.first.done() or work.first.exception(0) is not None

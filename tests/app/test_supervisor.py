@@ -69,7 +69,7 @@ def shown(installation: Installation) -> tuple[int, dict[str, tuple[str, str]]]:
     }
 
 
-def end(process: subprocess.Popen[bytes], limit: float = 30) -> tuple[int, str]:
+def end(process: subprocess.Popen[bytes], limit: float = 90) -> tuple[int, str]:
     _, said = process.communicate(timeout=limit)
     return process.returncode, said.decode()
 
@@ -108,10 +108,12 @@ def test_a_parked_role_is_tried_again_after_its_rest(install: Callable[..., Inst
     installation = install(GROUNDSWELL_DAEMON_PARK_AFTER="1", GROUNDSWELL_DAEMON_PARKED_MINUTES="0.05")
     daemon = installation.start("run", "--role", ROLES)
     kill(installation, "index")
-    until(lambda: state(installation, "index") == "parked", why="one death suffices")
-    until(there(installation, "index"), limit=20, why="three seconds are over")
+    until(there(installation, "index"), why="three seconds are over")
     daemon.send_signal(signal.SIGTERM)
-    assert end(daemon)[0] == 0
+    status, said = end(daemon)
+    assert status == 0, said
+    # In the log, for it is parked for less time than a busy machine may take to look.
+    assert said.count("the role index is parked after 1 deaths in a row") == 1, "one death suffices"
 
 
 def test_when_all_roles_are_parked_the_daemon_ends(install: Callable[..., Installation]) -> None:

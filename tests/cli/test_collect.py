@@ -26,7 +26,7 @@ def collect(folder: Path, settings: str) -> subprocess.CompletedProcess[bytes]:
             "GROUNDSWELL_CONFIG": str(folder / "groundswell.toml"),
         },
         capture_output=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 

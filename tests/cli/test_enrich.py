@@ -55,7 +55,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def call(data: bytes, *arguments: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [*COMMAND, *arguments], input=data, capture_output=True, timeout=60, check=False, cwd=folder
+        [*COMMAND, *arguments], input=data, capture_output=True, timeout=120, check=False, cwd=folder
     )
 
 
@@ -228,7 +228,7 @@ def test_the_event_is_what_the_design_says(home: Path) -> None:
 def test_the_settings_are_heeded(home: Path) -> None:
     (home / "own.toml").write_text('[enrich]\nsteps = ["language"]\n[elasticsearch]\nprefix = "mine"\n')
     arguments = [sys.executable, "-m", "pipeline.cli.main", "--config", "own.toml", "enrich"]
-    done = subprocess.run(arguments, input=row(), capture_output=True, timeout=60, check=False, cwd=home)
+    done = subprocess.run(arguments, input=row(), capture_output=True, timeout=120, check=False, cwd=home)
     event = json.loads(done.stdout)
     assert "sentiment" not in event
     assert event["index"] == "mine-posts-undated"
@@ -308,7 +308,7 @@ def test_memory_does_not_grow_with_the_input(home: Path) -> None:
     peaks = []
     for name in ("one", "posts"):
         done = subprocess.run(
-            [sys.executable, "-c", code, name], capture_output=True, timeout=60, check=True, cwd=home
+            [sys.executable, "-c", code, name], capture_output=True, timeout=120, check=True, cwd=home
         )
         peaks.append(int(done.stderr) // (1024 if sys.platform == "linux" else 1024**2))
     assert done.stdout.count(b"\n") == 30_000

@@ -33,7 +33,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 def test_a_wrong_call_is_told_in_json(environ: dict[str, str]) -> None:
     call = [*COMMAND, "run", "--role", "collcet", "--log-format", "json"]
-    done = subprocess.run(call, env=environ, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(call, env=environ, capture_output=True, timeout=120, check=False)
     assert done.returncode == 2
     (line,) = done.stderr.decode().splitlines()
     entry = json.loads(line)
@@ -43,7 +43,7 @@ def test_a_wrong_call_is_told_in_json(environ: dict[str, str]) -> None:
 
 def test_without_it_a_person_is_told(environ: dict[str, str]) -> None:
     call = [*COMMAND, "run", "--role", "collcet"]
-    done = subprocess.run(call, env=environ, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(call, env=environ, capture_output=True, timeout=120, check=False)
     assert done.returncode == 2
     assert done.stderr.decode().startswith("groundswell: there is no role `collcet`")
 
@@ -60,7 +60,7 @@ def test_the_roles_below_the_supervisor_log_as_it_does(environ: dict[str, str]) 
         until(lambda: sum("health at" in line for line in lines) == 2, 120, "both roles have begun")
         until(lambda: sum("trying again" in line for line in lines) >= 2, 120, "both wait for Kafka")
         process.send_signal(signal.SIGHUP)
-        until(lambda: any("told to look again" in line for line in lines), 30, "their parent says something")
+        until(lambda: any("told to look again" in line for line in lines), why="their parent says something")
     finally:
         process.terminate()
         process.wait(90)

@@ -131,10 +131,11 @@ def test_the_stream_is_taken_up_some_seconds_before_the_cursor(stage: ServedStag
 def test_the_first_start_is_now_or_so_many_hours_ago_and_stays(stage: ServedStage, listen: Any) -> None:
     stage.spoil(next(fault for fault in FAULTS if fault.name == "503"))
     connector = listen(since_hours=2)
+    began = time.time()
     with pytest.raises(RetryableError):
         connector.read(None)
     first = asked_cursor(stage)
-    assert first == pytest.approx(time.time() - 7205, abs=5)
+    assert began - 7205.1 < first < time.time() - 7204.9
     connector.read(None)
     assert asked_cursor(stage) == first
 
@@ -207,7 +208,7 @@ def test_a_host_that_asks_for_rest_is_left_alone(listen: Any) -> None:
         for _ in range(2):
             with pytest.raises(RetryableError, match="limit is reached") as error:
                 connector.read(None)
-            assert error.value.retry_after == pytest.approx(60, abs=2)
+            assert error.value.retry_after == pytest.approx(60, abs=20)
         assert len(busy.asked) == 1
 
 
@@ -234,7 +235,7 @@ def test_a_flood_waits_at_the_host_and_nothing_is_lost(
         time.sleep(0.5)
         return len(stage.server.served) == before
 
-    until(stalled, 20, "the host goes on sending to somebody who does not read")
+    until(stalled, why="the host goes on sending to somebody who does not read")
     assert len(stage.server.served) < 900
     found = [*first.posts, *read_all(connector, first.cursor)]
     assert [int(post.text.split()[0]) for post in found] == list(range(1000))
@@ -253,8 +254,8 @@ def test_closing_ends_the_thread_also_where_no_host_greets(listen: Any) -> None:
         connector = listen(hosts=[silent.socket_url], timeout_seconds=30)
         reading = threading.Thread(target=refused)
         reading.start()
-        until(lambda: len(silent.asked) == 1, 10)
-    reading.join(10)
+        until(lambda: len(silent.asked) == 1)
+    reading.join(60)
     connector.close()
     connector.close()
     assert threads() == before

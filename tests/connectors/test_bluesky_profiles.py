@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -115,16 +116,21 @@ def test_a_service_that_fails_is_left_alone_and_said_once(
     with closing(Profiles(people.url, 0.5, clock)) as profiles, caplog.at_level(logging.INFO):
         began = time.monotonic()
         assert profiles.of([ANN]) == {}
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 10
         for _ in range(5):
             assert profiles.of([ANN, BOB]) == {}
         assert len(people.asked) == 1
-        until(lambda: not profiles._busy, 10)
+        until(lambda: not profiles._busy)
         clock.now += _profiles.LONGEST_REST + 1
         assert profiles.of([BOB]) == {}
-        until(lambda: not profiles._busy, 10)
-        clock.now += _profiles.LONGEST_REST + 1
-        assert profiles.of([ANN])[ANN].handle == "example1.example"
+
+        def answers() -> bool:
+            """Sooner or later: on a busy machine half a second may be too short for a good answer, too."""
+            until(lambda: not profiles._busy)
+            clock.now += _profiles.LONGEST_REST + 1
+            return profiles.of([ANN]).get(ANN, Profile()).handle == "example1.example"
+
+        until(answers, why="it is asked again")
     said = [line.getMessage() for line in caplog.records if line.name == "groundswell.bluesky"]
     assert [line.split(",")[0] for line in said] == [
         "posts come without handles for now",
@@ -149,15 +155,19 @@ def test_rests_grow_and_end(people: PlatformServer) -> None:
 def test_a_service_that_is_always_late_is_left_alone_like_one_that_fails(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    waited = threading.Event()
+
     def late(asked: Asked) -> Answer:
-        time.sleep(0.4)
+        waited.wait(30)
         return jetstream.people(asked)
 
     clock = Clock()
     with PlatformServer(late) as server, closing(Profiles(server.url, 0.3, clock)) as profiles:
         for number in range(3):
+            waited.clear()
             assert profiles.of([jetstream.did(number)]) == {}
-            until(lambda: not profiles._busy, 10)
+            waited.set()
+            until(lambda: not profiles._busy)
             assert profiles._rest_until - clock.now == _profiles.FIRST_REST * 2**number, "told of twice"
             clock.now += _profiles.LONGEST_REST + 1
         assert len(server.asked) == 3
@@ -178,26 +188,26 @@ def test_one_account_that_is_refused_does_not_cost_the_others_their_names() -> N
 
 
 def test_no_more_requests_a_second_than_allowed(people: PlatformServer) -> None:
-    with closing(Profiles(people.url, 0.5)) as profiles:
+    with closing(Profiles(people.url, 1.0)) as profiles:
         began = time.monotonic()
         for batch in range(4):
             found = profiles.of(jetstream.did(1000 * batch + number) for number in range(500))
             assert 0 < len(found) < 500
         spent = time.monotonic() - began
         assert not profiles._failures, "its own pace is no failure of the service"
-    assert spent < 4
+    assert spent < 12
     assert 5 <= len(people.asked) <= _profiles.RATE * (spent + 1) + 1
 
 
 def test_a_stuck_request_costs_no_further_reader_any_time() -> None:
     with PlatformServer(lambda _: Answer(silent=True)) as server:
-        profiles = Profiles(server.url, 0.3)
+        profiles = Profiles(server.url, 1.0)
         profiles.of([ANN])
         profiles._rest_until, profiles._busy = 0, True
         began = time.monotonic()
         for _ in range(20):
             assert profiles.of([BOB]) == {}
-        assert time.monotonic() - began < 3  # each that waited would wait for 0.3 s
+        assert time.monotonic() - began < 10  # each that waited would wait for a second
         profiles.close()
         profiles.close()
 
@@ -266,7 +276,7 @@ def post(text: str, number: int) -> dict[str, Any]:
 def read(connector: Bluesky, count: int, cursor: Any = None) -> list[Post]:
     """Exactly so many posts."""
     found: list[Post] = []
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while len(found) < count:
         assert time.monotonic() < deadline
         one = connector.read(cursor)
@@ -297,7 +307,7 @@ def test_posts_do_not_wait_for_a_service_that_says_nothing(stage: ServedStage, l
         connector = listen(profiles=server.url, profiles_seconds=0.5, batch=5)
         began = time.monotonic()
         found = read(connector, 20)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
         assert len(server.asked) == 1
     assert {one.author.handle for one in found} == {""}
     assert {one.author.id for one in found} == {f"bluesky:{jetstream.did(number)}" for number in range(20)}

@@ -143,6 +143,8 @@ def test_killed_anywhere_no_deletion_of_a_taken_post_is_lost(
     for author in range(2, count, 3):
         network.account(author, "takendown")
     table = {**stage.table, "kind": "bluesky", "words": WORDS, "batch": 9, "profiles": ""}
+    # A host that a busy machine has answer late is no error here.
+    table["timeout_seconds"] = 30
     got: set[tuple[str, bool]] = set()
     for _ in range(9):
         run_until_killed(table, tmp_path, chance.randrange(40), got)
@@ -181,7 +183,7 @@ print(taken.knows("did:a"), taken.knows("did:77"))
 
 def test_a_full_disk_is_told_and_mended_by_room(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, timeout=120, check=True
     )
     told, before, after = done.stdout.splitlines()
     assert told.startswith(

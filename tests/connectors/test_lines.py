@@ -186,7 +186,7 @@ def test_packing_is_found_out_on_a_slow_pipe(pack: Pack) -> None:
         # Long enough for the child to have looked at the first byte.
         process.wait(0.7)
     except subprocess.TimeoutExpired:
-        out, _ = process.communicate(data[1:], timeout=10)
+        out, _ = process.communicate(data[1:], timeout=60)
         assert out == b"one\ntwo\n"
     else:
         pytest.fail("ended before its input did")

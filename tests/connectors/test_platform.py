@@ -59,7 +59,7 @@ def get(server: PlatformServer, timeout: float = 5.0) -> tuple[int, dict[str, st
 def test_a_page_and_the_log(serve: Callable[[Form], PlatformServer]) -> None:
     server = serve("page")
     assert json.loads(get(server)[2]) == [item.data for item in ITEMS]
-    until(lambda: server.served == [item.id for item in ITEMS], 5)
+    until(lambda: server.served == [item.id for item in ITEMS])
     asked = server.asked[0]
     assert (asked.method, asked.path, asked.query["b"], asked.last("b")) == ("GET", "/a", ["1", "2"], "2")
     assert asked.headers["x-token"] == "t"
@@ -174,7 +174,7 @@ def test_streams_are_dropped_on_demand() -> None:
         connection = http.client.HTTPConnection(server.host, timeout=5)
         connection.request("GET", "/")
         answer = connection.getresponse()
-        until(lambda: len(server.served) == 6, 5)
+        until(lambda: len(server.served) == 6)
         server.drop()
         assert answer.read().count(b"late") == 6
         connection.close()

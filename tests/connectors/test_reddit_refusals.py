@@ -33,22 +33,25 @@ def test_the_limits_are_told_and_kept_to(world: World) -> None:
     world.say(5)
     world.site.left, world.site.reset = 1.0, 3
     connector = world.connect(submissions=False)
+    began = time.monotonic()
     read = connector.read(None)
     (limit,) = read.limits
     assert (limit.name, limit.left, limit.total) == ("requests", 1, 1000)
-    assert limit.resets == pytest.approx(3, abs=0.2)
-    world.site.left = 0.0
+    assert 3 - (time.monotonic() - began) <= (limit.resets or 0) <= 3
+    # So long that no busy machine gets there.
+    world.site.left, world.site.reset = 0.0, 60
     time.sleep(0.06)
+    began = time.monotonic()
     cursor = connector.read(read.cursor).cursor
     asked = len(world.server.asked)
-    began = time.monotonic()
     time.sleep(0.06)
     with pytest.raises(RetryableError, match="limit is used up") as refused:
         connector.read(cursor)
-    assert time.monotonic() - began < 1.5, "a read does not sleep"
+    spent = time.monotonic() - began
+    assert spent < 30, "a read does not sleep"
     assert len(world.server.asked) == asked
-    assert refused.value.retry_after == pytest.approx(2.5, abs=0.5)
-    time.sleep(refused.value.retry_after or 0)
+    assert 60 - spent <= (refused.value.retry_after or 0) <= 60
+    connector._api._clock = lambda: time.monotonic() + 60
     world.site.left = 900.0
     assert connector.read(cursor).limits[0].left == 900
 
@@ -67,7 +70,7 @@ def test_a_first_start_by_a_clock_that_is_days_ahead_skips_nothing(world: World)
     ahead = datetime.now(UTC) + timedelta(days=3)
     connector._now = lambda: ahead
     cursor = connector.read(None).cursor
-    assert cursor["begin"] == pytest.approx(time.time(), abs=5)
+    assert cursor["begin"] == pytest.approx(time.time(), abs=600)
 
 
 @pytest.mark.parametrize("told", [10**400, "soon", None, -1])
@@ -213,9 +216,12 @@ def test_a_token_that_is_none(world: World, told: bytes, error: type[Exception])
 
 def test_a_token_is_renewed_before_its_end(world: World) -> None:
     def brief(asked: Asked) -> Answer:
+        """The first token is, and none after it: however long the rest takes, one renewal is enough."""
         answer = world.site(asked)
         wrap = answer.wrap
         assert wrap is not None
+        if len([one for one in server.asked if one.path.endswith("access_token")]) > 1:
+            return answer
         return replace(answer, wrap=lambda texts: wrap(texts).replace(b"86400", b"61"))
 
     with PlatformServer(brief) as server:

@@ -102,5 +102,5 @@ def test_hiding_takes_time_in_proportion_to_the_text(unit: str) -> None:
         concealing(PLANTED).apply(text)
         return time.process_time() - began
 
-    few = max(spent(4_000), 0.002)
-    assert spent(40_000) < few * 40
+    few = max(min(spent(4_000) for _ in range(3)), 0.002)
+    assert min(spent(40_000) for _ in range(3)) < few * 40

@@ -52,10 +52,10 @@ def _role(health: Health) -> Iterator[int]:
 def test_a_role_serves_the_pages_that_are_asked() -> None:
     with _role(Health("index", Meters())) as port:
         for page in PAGES:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=30) as answer:
                 assert answer.status == 200
         with pytest.raises(urllib.error.HTTPError, match="404"):
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5)
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=30)
 
 
 def test_a_role_that_waits_lives_and_is_not_ready(

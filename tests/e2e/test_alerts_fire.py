@@ -98,7 +98,7 @@ def test_alerts_fire_and_end(installation: Installation, trouble: Trouble, tmp_p
     targets = [f"127.0.0.1:{one.port}" for one in present(installation.home)]
     port = next(port for port in random.sample(RANGE, 100) if is_free(port))
     with watching(ALERTS, tmp_path / "prometheus", targets, port) as prometheus:
-        until(lambda: names(prometheus) == AWAY | ELSEWHERE, 90, f"{AWAY} fire and no other")
+        until(lambda: names(prometheus) == AWAY | ELSEWHERE, why=f"{AWAY} fire and no other")
         firing = prometheus.firing()
         assert {one["labels"]["role"] for one in firing["GroundswellElasticsearchAway"]} == {"index"}
         assert {one["labels"]["role"] for one in firing["GroundswellRoleMissing"]} == {"enrich", "directory"}
@@ -108,10 +108,10 @@ def test_alerts_fire_and_end(installation: Installation, trouble: Trouble, tmp_p
         assert any(re.match(r"index is [0-9ms. ]+ behind", text) for text in said)
         assert not [text for text in said if "<error" in text or "<no value>" in text or "{{" in text]
         trouble.away.clear()
-        until(lambda: names(prometheus) - REMEMBERED == ELSEWHERE, 90, "they end when Elasticsearch is back")
+        until(lambda: names(prometheus) - REMEMBERED == ELSEWHERE, why="they end when Elasticsearch is back")
         assert any(shares_out(target) > 0 for target in targets)
         assert daemon.stop() == 0
-        until(lambda: len(prometheus.firing().get("GroundswellRoleDown", [])) == 2, 30, "both are told")
+        until(lambda: len(prometheus.firing().get("GroundswellRoleDown", [])) == 2, why="both are told")
     for line in installation.log().splitlines():
         entry = json.loads(line)
         assert entry["event.dataset"] in ("groundswell.run", "groundswell.collect", "groundswell.index"), line

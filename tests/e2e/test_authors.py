@@ -18,7 +18,7 @@ from sinks.store import Store
 from testkit.authors import expected_authors, same
 from testkit.installation import Installation, rows_of
 from testkit.unruly import Mix, lines_of, unruly
-from testkit.waiting import until
+from testkit.waiting import halt, until
 
 MIX = Mix(edits=250, deletions=200, repeats=250, invalid=10)
 POSTS = 2500
@@ -117,11 +117,18 @@ def test_a_death_changes_nothing(
     assert installation.command("replay", "-", stdin=first).returncode == 0
     until(lambda: "x:first" in authors(installation), why="both are at work")
     texts["x:first"] = "hello"
-    replay = installation.start("replay", "--rate", RATE, str(file))
-    until(lambda: len(authors(installation)) > 10, why="authors are remembered")
-    assert replay.poll() is None, "the death must fall into the middle of the stream"
     pid = installation.role_pid(victim)
     assert pid is not None
+    replay = installation.start("replay", "--rate", RATE, str(file))
+    sent = topics_of(installation.settings.kafka).posts.name
+    halt(
+        replay.pid,
+        lambda: len(authors(installation)) > 10,
+        lambda: installation.records(sent) > POSTS / 2,
+        why="authors are remembered",
+    )
+    assert replay.poll() is None, "the death must fall into the middle of the stream"
+    replay.send_signal(signal.SIGCONT)
     os.kill(pid, signal.SIGKILL)
     until(lambda: installation.role_pid(victim) not in (None, pid), why=f"a new {victim}")
     _, said = replay.communicate(timeout=120)

@@ -86,7 +86,7 @@ def answered(installation: Installation, answer: bytes, *words: str) -> str:
     ours, its = os.openpty()
     process = installation.start(*words, stdin=its)
     os.write(ours, answer + b"\n")
-    said, trouble = process.communicate(timeout=60)
+    said, trouble = process.communicate(timeout=120)
     os.close(ours)
     os.close(its)
     assert (process.returncode, b"nothing was dropped" in trouble) == (2, True), trouble.decode()

@@ -65,6 +65,14 @@ def test_a_clock_that_jumps_back_an_hour_changes_nothing(ground: Ground, tmp_pat
 def test_a_planted_fault_is_found(
     ground: Ground, tmp_path: Path, mutant: str, faults: list[str], law: str
 ) -> None:
-    """By the stores themselves, but for the version, which the audit sees first."""
-    outcome = play(plan(4, 5000, len(faults), faults), ground, tmp_path, program_of(mutant), 90)
-    assert law in {fault.law for fault in outcome.faults}, summary(outcome.faults)
+    """By the stores themselves, but for the version, which the audit sees first. A death may find nothing in
+    hand that could be lost: `make chaos-mutants` gives each fault five rounds, here it has three."""
+    seen: set[str] = set()
+    for seed in (4, 5, 6):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        outcome = play(plan(seed, 5000, len(faults), faults), ground, folder, program_of(mutant), 90)
+        seen |= {fault.law for fault in outcome.faults}
+        if law in seen:
+            break
+    assert law in seen, summary(outcome.faults)

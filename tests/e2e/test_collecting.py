@@ -18,7 +18,7 @@ from pipeline.app.registry import known
 from pipeline.app.topics import ensure_topics
 from testkit.installation import Installation, rows_of
 from testkit.readiness import readyz
-from testkit.waiting import until
+from testkit.waiting import halt, until
 
 
 def lines(first: int, after: int) -> bytes:
@@ -77,7 +77,7 @@ def test_a_growing_file_through_a_kill_and_a_swap(installation: Installation, tm
     collect = installation.start("run", "--role", "collect")
     # Killed between the first and the last line of a stretch, whichever it then is.
     append(file, lines(500, 10_000))
-    until(lambda: cursor.exists() and at(cursor) > 500, why="it reads on")
+    halt(collect.pid, lambda: cursor.exists() and at(cursor) > 500, why="it reads on")
     collect.kill()
     collect.wait()
     line = at(cursor)
@@ -111,7 +111,7 @@ def test_a_growing_file_through_a_kill_and_a_swap(installation: Installation, tm
     until(lambda: set(taken(installation)) == wanted | ids(70_000, 70_010), why="a file that was cut short")
 
     collect.send_signal(signal.SIGTERM)
-    _, said = collect.communicate(timeout=20)
+    _, said = collect.communicate(timeout=120)
     assert collect.returncode == 0, said.decode()
     assert said.decode().count(gone) == 1, "told once, not every second"
     assert "Traceback" not in said.decode()
@@ -248,7 +248,7 @@ def test_an_interrupted_replay_goes_on(
     until(lambda: any((installation.home / "cursors").glob("replay-*.json")), why="it sends")
     time.sleep(0.5)
     replay.send_signal(number)
-    _, said = replay.communicate(timeout=20)
+    _, said = replay.communicate(timeout=120)
     [cursor] = (installation.home / "cursors").glob("replay-*.json")
     line = json.loads(cursor.read_bytes())["line"]
     assert 0 < line < 3000

@@ -7,8 +7,6 @@ import gzip
 import io
 import json
 import random
-import signal
-import time
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from pipeline.app.log_reader import read_topic
 from pipeline.app.topics import topics_of
 from pipeline.core.customer import Customer, decode_customer
 from testkit.installation import Installation
+from testkit.waiting import halt
 
 DEMO = (files("configs") / "demo" / "customers.csv").read_text(encoding="utf-8")
 
@@ -170,12 +169,9 @@ def test_an_import_killed_in_the_middle_and_again(installation: Installation, tm
     path = tmp_path / "customers.csv"
     path.write_text(out.getvalue())
     first = installation.start("customer", "import", str(path))
-    # All is sent in half a second, and to look at the topic may take longer: it stands still meanwhile.
-    while sent(installation) == 0:
-        first.send_signal(signal.SIGCONT)
-        time.sleep(0.05)
-        first.send_signal(signal.SIGSTOP)
-        assert first.poll() is None, "the death must fall into the middle"
+    # All is sent in half a second, and to look at the topic may take longer.
+    halt(first.pid, lambda: first.poll() is not None or sent(installation) > 0, why="it sends")
+    assert first.poll() is None, "the death must fall into the middle"
     first.kill()
     first.communicate()
     before = len(held(installation))

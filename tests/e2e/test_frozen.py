@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ from pipeline.app.log_reader import read_topic
 from pipeline.core.event import decode_event
 from testkit.installation import rows_of
 from testkit.pair import Pair
-from testkit.waiting import until
+from testkit.waiting import halt, until
 
 POSTS = 6_000
 EDITS = 1_200  # a partition, of what the frozen process has in hand or has next
@@ -29,15 +28,13 @@ def at_work(pair: Pair, role: str) -> bool:
     return any(span.committed for span in pair.spans("index").values())
 
 
-def freeze(pair: Pair, role: str) -> int:
-    """Stops the first one's process in the midst of its work; returns its id."""
+def freeze(pair: Pair, role: str, posts: list[dict[str, Any]]) -> int:
+    """Sends posts and stops the first one's process in the midst of its work on them; returns its id."""
     found = pair.first.role_pid(role)
     assert found is not None
-    deadline = time.monotonic() + 60
-    while not at_work(pair, role):
-        assert time.monotonic() < deadline, "it does nothing"
-        time.sleep(0.01)
     os.kill(found, signal.SIGSTOP)
+    pair.send(posts)
+    halt(found, lambda: at_work(pair, role), why="it does something")
     assert any(span.lag for span in pair.spans(role).values()), "it must be stopped in the midst of its work"
     return found
 
@@ -78,8 +75,7 @@ def test_what_a_frozen_process_had_in_hand_overwrites_nothing(role: str, pair: P
         pair.second.daemon("enrich")
     until(lambda: pair.members(role) == 1, why="it has the partitions")
     all_posts = posts(POSTS)
-    pair.send(all_posts)
-    stuck = freeze(pair, role)
+    stuck = freeze(pair, role, all_posts)
     try:
         others = pair.second.daemon(*(("index",) if role == "index" else ("enrich", "index")))
         edited = edits(pair, role, {post["id"]: post for post in all_posts})

@@ -57,7 +57,7 @@ def test_faults_and_deaths_lose_nothing(installation: Installation, tmp_path: Pa
         stage.tell(40)
         cursor = installation.home / "cursors" / "sky.json"
         collect = installation.start("run", "--role", "collect")
-        until(cursor.exists, 60, "nothing arrives")
+        until(cursor.exists, why="the first posts arrive")
         for step, fault in enumerate(FAULTY):
             stage.spoil(fault)
             stage.interrupt()
@@ -66,7 +66,7 @@ def test_faults_and_deaths_lose_nothing(installation: Installation, tmp_path: Pa
                 collect.kill()
                 collect.wait()
                 collect = installation.start("run", "--role", "collect")
-            until(partial(stage.met, fault), 60, fault.name)
-        until(lambda: taken(installation) >= stage.timeline.expected, 60, "posts are lost")
+            until(partial(stage.met, fault), why=fault.name)
+        until(lambda: taken(installation) >= stage.timeline.expected, why="no post is lost")
         assert taken(installation) == stage.timeline.expected
         assert collect.poll() is None

@@ -21,25 +21,26 @@ from testkit.waiting import until
 ROLES = ("enrich", "index")
 
 
-def edition(shop: Installation) -> Edition:
-    """Of which files the running enrich role is."""
+def told(shop: Installation) -> Edition | None:
+    """Of which files the running enrich role says that it is; None where it does not answer in time."""
     (note,) = present(shop.home, "enrich")
     report = asked(note, "127.0.0.1")
-    assert report is not None
-    assert report.edition is not None
-    return report.edition
+    return report.edition if report else None
+
+
+def edition(shop: Installation) -> Edition:
+    """The same, once it answers."""
+    found: list[Edition | None] = []
+    until(lambda: found.append(told(shop)) or found[-1] is not None, why=shop.log())  # type: ignore[func-returns-value]
+    assert found[-1] is not None
+    return found[-1]
 
 
 def started(shop: Installation) -> Daemon:
     daemon = shop.daemon(*ROLES)
-    until(lambda: bool(present(shop.home, "enrich")) and asked_for_edition(shop), why=shop.log())
+    until(lambda: bool(present(shop.home, "enrich")), why=shop.log())
+    edition(shop)
     return daemon
-
-
-def asked_for_edition(shop: Installation) -> bool:
-    (note,) = present(shop.home, "enrich")
-    report = asked(note, "127.0.0.1")
-    return report is not None and report.edition is not None
 
 
 @contextmanager

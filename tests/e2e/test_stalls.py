@@ -35,7 +35,7 @@ from pipeline.app.meters import Meters
 from pipeline.app.worker import Role, Worker
 from pipeline.core.settings import EngineSettings, KafkaSettings, Settings
 
-bootstrap, topic, home, how = sys.argv[1:]
+bootstrap, topic, home, how, tell, end = sys.argv[1:]
 logs.set_up("info")
 
 class Stage:
@@ -69,7 +69,7 @@ async def main():
     health.announce(Path(home), "enrich", port)
     worker = Worker(
         Role("enrich", topic + "-group"), {topic: Stage()},
-        settings=Settings(engine=EngineSettings(stall_seconds=2, stall_exit_seconds=5)),
+        settings=Settings(engine=EngineSettings(stall_seconds=float(tell), stall_exit_seconds=float(end))),
         brokers=Brokers(bootstrap), state=state, home=Path(home),
     )
     if how == "fetch":
@@ -85,12 +85,13 @@ asyncio.run(main())
 @pytest.fixture
 def run_worker(
     installation: Installation, tmp_path: Path
-) -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
-    """Starts a worker of the posts topic that stalls in the given way; its log is `worker.log`."""
+) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Starts a worker of the posts topic that stalls in the given way; its log is `worker.log`. A stall is
+    told after ``tell`` seconds, and ends it after ``end``."""
     started: list[subprocess.Popen[bytes]] = []
     topics = ensure_topics(installation.kafka, installation.settings.kafka)
 
-    def run(how: str) -> subprocess.Popen[bytes]:
+    def run(how: str, tell: float = 30, end: float = 60) -> subprocess.Popen[bytes]:
         command = [
             sys.executable,
             "-c",
@@ -99,6 +100,8 @@ def run_worker(
             topics.posts.name,
             str(tmp_path),
             how,
+            str(tell),
+            str(end),
         ]
         with (tmp_path / "worker.log").open("ab") as log:
             started.append(subprocess.Popen(command, stdout=log, stderr=log))
@@ -136,7 +139,7 @@ def ready(home: Path) -> tuple[int, dict[str, str]]:
     """Status and reasons of the worker's page."""
     port = present(home)[0].port
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=30) as answer:
             return answer.status, json.load(answer)["waits_for"]
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)["waits_for"]
@@ -148,13 +151,13 @@ def test_a_stalled_partition_is_told_and_the_process_ends(
     installation: Installation,
     posts: Posts,
     tmp_path: Path,
-    run_worker: Callable[[str], subprocess.Popen[bytes]],
+    run_worker: Callable[..., subprocess.Popen[bytes]],
 ) -> None:
     topic = fill(installation, posts, tmp_path)
-    process = run_worker(how)
+    process = run_worker(how, tell=2, end=12)
     told = (503, {"stall": f"no progress of {topic}-1"})
     until(lambda: bool(present(tmp_path)) and ready(tmp_path) == told, why="the page tells of the stall")
-    assert process.wait(30) == 1
+    assert process.wait(60) == 1
     assert [number for number, lag in lags(installation, topic).items() if lag] == [1], "the others went on"
     log = (tmp_path / "worker.log").read_text()
     assert f"{topic}-1 has not moved for" in log
@@ -169,11 +172,11 @@ def test_an_event_loop_that_hangs_ends_the_process(
     installation: Installation,
     posts: Posts,
     tmp_path: Path,
-    run_worker: Callable[[str], subprocess.Popen[bytes]],
+    run_worker: Callable[..., subprocess.Popen[bytes]],
 ) -> None:
     fill(installation, posts, tmp_path)
-    process = run_worker("loop")
-    assert process.wait(40) == 1
+    process = run_worker("loop", tell=2, end=5)
+    assert process.wait(60) == 1
     log = (tmp_path / "worker.log").read_text()
     assert "its event loop has not answered for" in log
     assert "does not end by itself; killing it" in log
@@ -183,16 +186,16 @@ def test_a_frozen_process_that_thaws_does_not_take_that_for_a_stall(
     installation: Installation,
     posts: Posts,
     tmp_path: Path,
-    run_worker: Callable[[str], subprocess.Popen[bytes]],
+    run_worker: Callable[..., subprocess.Popen[bytes]],
 ) -> None:
     import signal
 
     topic = fill(installation, posts, tmp_path)
-    process = run_worker("healthy")
+    process = run_worker("healthy", tell=6, end=7)
     until_worked_off(installation, topic, "it works")
     process.send_signal(signal.SIGSTOP)
     fill(installation, posts, tmp_path)
-    time.sleep(8)
+    time.sleep(9)
     process.send_signal(signal.SIGCONT)
     until_worked_off(installation, topic, "it goes on")
     assert process.poll() is None
@@ -203,7 +206,7 @@ def test_what_retention_took_away_is_told_and_work_goes_on(
     installation: Installation,
     posts: Posts,
     tmp_path: Path,
-    run_worker: Callable[[str], subprocess.Popen[bytes]],
+    run_worker: Callable[..., subprocess.Popen[bytes]],
 ) -> None:
     topic = fill(installation, posts, tmp_path)
     process = run_worker("healthy")
@@ -229,7 +232,7 @@ def test_the_markers_of_transactions_are_no_records_that_are_still_to_come(
     installation: Installation,
     posts: Posts,
     tmp_path: Path,
-    run_worker: Callable[[str], subprocess.Popen[bytes]],
+    run_worker: Callable[..., subprocess.Popen[bytes]],
 ) -> None:
     topic = fill(installation, posts, tmp_path)
     producer = Producer({"bootstrap.servers": str(installation.kafka), "transactional.id": topic})

@@ -34,7 +34,7 @@ def page(installation: Installation, role: str, path: str) -> tuple[int, str]:
     """Status and text of a page of a running role."""
     port = next(note.port for note in present(installation.home) if note.role == role)
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -140,7 +140,7 @@ def test_a_crashed_agent_ends_the_process_with_status_1(
     ended = subprocess.run(
         [sys.executable, "-c", script, installation.kafka.address, topics.posts.name, str(tmp_path)],
         capture_output=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert ended.returncode == 1

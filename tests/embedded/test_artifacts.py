@@ -133,7 +133,7 @@ def test_two_processes_at_once_fetch_each_file_once(repository: Repository, tmp_
     lock.write_bytes(msgspec.json.encode({"example": bundle}))
     command = [sys.executable, "-c", PROGRAM, str(lock)]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) for _ in range(2)]
-    assert [process.communicate(timeout=60)[0] for process in both] == [b"12\n", b"12\n"]
+    assert [process.communicate(timeout=120)[0] for process in both] == [b"12\n", b"12\n"]
     assert set(repository.served.values()) == {1}
 
 
@@ -148,7 +148,7 @@ def test_an_interrupted_download_ends_at_once_and_leaves_nothing(
     while repository.served.total() < 3:
         time.sleep(0.02)
     child.send_signal(signal.SIGINT)
-    _, complaint = child.communicate(timeout=10)
+    _, complaint = child.communicate(timeout=20)
     assert b"KeyboardInterrupt" in complaint
     assert not list((tmp_path / "cache").rglob("*.jar"))
     assert not (tmp_path / "cache" / "partial").exists()

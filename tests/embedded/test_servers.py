@@ -49,7 +49,7 @@ def client(addresses: Addresses) -> Elasticsearch:
 
 def read_posts(addresses: Addresses) -> list[bytes]:
     consumer = KafkaConsumer(
-        "posts", bootstrap_servers=addresses.kafka, auto_offset_reset="earliest", consumer_timeout_ms=10_000
+        "posts", bootstrap_servers=addresses.kafka, auto_offset_reset="earliest", consumer_timeout_ms=60_000
     )
     try:
         return [record.value for _, record in zip(POSTS, consumer, strict=False)]
@@ -273,7 +273,7 @@ def test_a_start_that_is_interrupted_leaves_nothing(addresses: Addresses, home: 
         assert time.monotonic() < deadline
         time.sleep(0.05)
     starter.send_signal(signal.Signals[number])
-    _, complaint = starter.communicate(timeout=60)
+    _, complaint = starter.communicate(timeout=120)
     if number == "SIGKILL":
         # Nobody could clean up: the servers go on, and whoever comes next ends them.
         assert processes(home)

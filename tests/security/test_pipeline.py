@@ -179,7 +179,7 @@ def test_a_wrong_password_in_the_daemon_waits_and_says_so(
     daemon.check()
     safe_kafka.user(prefix, PASSWORD)
     safe_kafka.allow(prefix, [*operator(prefix), ("group", f"{prefix}-", "READ")])
-    until(lambda: b" ready " in installation.command("status").stdout, 90, "it goes on by itself")
+    until(lambda: b" ready " in installation.command("status").stdout, why="it goes on by itself")
     said = installation.log() + audit.stderr.decode()
     assert PASSWORD not in said
     assert daemon.stop() == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+import threading
 import traceback
 from base64 import b64encode
 from collections.abc import Iterator
@@ -241,13 +241,16 @@ def test_a_slow_server_is_retryable(store: Any, proxy: Any, answer: Any) -> None
     sink = build(settings, proxy.url)
     assert sink.write(posts(store)) == [None] * 8
 
+    over = threading.Event()
+
     def too_late(body: bytes) -> Any:
-        time.sleep(3.5)
+        over.wait(60)
         return answer(200)
 
     proxy.behaviour = Once(too_late)
     with pytest.raises(RetryableError, match="did not answer in time"):
         sink.write(posts(store))
+    over.set()
     assert sink.write(posts(store)) == [None] * 8
     sink.close()
 
