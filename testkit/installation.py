@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from elasticsearch import Elasticsearch
+from elasticsearch import ApiError, Elasticsearch
 from msgspec import Struct
 
 from pipeline.app.audit import Finding, Ledger
@@ -23,6 +23,7 @@ from pipeline.core.configuration import read_settings
 from pipeline.core.index_name import alias
 from pipeline.core.settings import Settings
 from sinks.elastic import client_for
+from testkit.waiting import until
 
 COMMAND_SECONDS = 240
 
@@ -114,7 +115,7 @@ class Installation:
         self.client.indices.refresh(index=pattern)
         found: dict[str, list[Stored]] = {}
         after: Any = None
-        point = self.client.open_point_in_time(index=pattern, keep_alive="1m")["id"]
+        point = self._point(pattern)
         while True:
             page = self.client.search(
                 pit={"id": point, "keep_alive": "1m"},
@@ -132,6 +133,21 @@ class Installation:
             after = page[-1]["sort"]
         self.client.close_point_in_time(id=point)
         return found
+
+    def _point(self, pattern: str) -> str:
+        """A point in time of these indices, once all are there that are being made at this moment."""
+        points: list[str] = []
+
+        def opened() -> bool:
+            try:
+                points.append(self.client.open_point_in_time(index=pattern, keep_alive="1m")["id"])
+            except ApiError as error:
+                if error.meta.status != 503:
+                    raise
+            return bool(points)
+
+        until(opened, 30, f"all shards of {pattern}")
+        return points[0]
 
     def log(self) -> str:
         """What its daemons said."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -195,14 +196,14 @@ def test_a_death_before_amends_are_made_costs_nothing(kafka: str, prefix: str, t
     brokers, topics = ground(kafka, prefix)
     fill(brokers, topics, state(1, 0), state(1, 3), state(2, 1))
     notes = tmp_path / "late"
-    process = multiprocessing.get_context("spawn").Process(target=die_late, args=(kafka, prefix, notes))
-    process.start()
+    process = subprocess.Popen([sys.executable, "-P", __file__, kafka, prefix, notes])
     try:
         until(lambda: bool(records_of(brokers, topics.events)), why="it has sent the post")
         until(lambda: bool(LateNotes(notes).left()), why="it noted that it may be late")
+        assert process.poll() is None
     finally:
         process.kill()
-        process.join()
+        process.wait()
     strange = Late(7, 0, 1)
     LateNotes(notes).enter(strange)
     with staged(brokers, topics, notes=LateNotes(notes)) as stage:
@@ -258,3 +259,7 @@ def test_it_ends_while_nobody_can_know_whether_the_batch_is_still_ours() -> None
 
     asyncio.run(run())
     producer.close()
+
+
+if __name__ == "__main__":
+    die_late(*sys.argv[1:3], Path(sys.argv[3]))
