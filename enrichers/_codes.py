@@ -24,6 +24,9 @@ Numbers = NDArray[np.float64]
 FEW = 8
 """Fewer texts than these are faster judged one by one: to begin with rows takes as long as some texts."""
 
+MANY = 64
+"""From so many texts on it is faster to sum up all at once than one after the other, for the same reason."""
+
 _TYPE = "I"
 
 

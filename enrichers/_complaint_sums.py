@@ -13,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enrichers import _complaint_rules as rules
-from enrichers._codes import Numbers, Places, sums_of
+from enrichers._codes import MANY, Numbers, Places, sums_of
 from enrichers._complaint_rules import CATEGORIES, FAMILIES, Cue
 from enrichers._rounding import all_rounded
 
 Flags = NDArray[np.bool_]
+
+_REMEMBERED = 20_000
+"""Rows of cues whose opinion is remembered, at most."""
 
 _FAMILIES = list(FAMILIES)
 _WEIGHTS = np.array(
@@ -67,9 +70,25 @@ class Weighing:
         self._phrases = np.array([phrases.setdefault(cue.words, len(phrases)) for cue in cues], np.intp)
         self._topics = np.array([NAMES.index(cue.category or rules.OTHER) for cue in cues], np.intp)
         self._most = len(phrases)
+        self._cues = cues
+        self._known: dict[tuple[int, ...], rules.Opinion] = {}
 
-    def opinions(self, cues: Places, owners: Places, texts: int) -> Opinions:
-        """Those of so many texts, of which ``owners`` have the cues, from left to right."""
+    def judgements(
+        self, cues: Places, owners: Places, shapes: Shapes
+    ) -> tuple[list[float], list[str], list[float]]:
+        """Probability, category and urgency of texts of these shapes, of which ``owners`` have the cues, from
+        left to right."""
+        texts = len(shapes.links)
+        if texts < MANY:
+            singly = self._one_by_one(cues.tolist(), owners.tolist(), texts)
+            rows = zip(singly, zip(*shapes, strict=True), strict=True)
+            shares = [rules.probability(one, *shape) for one, shape in rows]
+            return shares, [one.category for one in singly], [one.urgency for one in singly]
+        opinions = self._all_at_once(cues, owners, texts)
+        categories = [NAMES[number] for number in opinions.categories.tolist()]
+        return _probabilities(opinions, shapes).tolist(), categories, opinions.urgencies.tolist()
+
+    def _all_at_once(self, cues: Places, owners: Places, texts: int) -> Opinions:
         families, own = self._families[cues], owners * len(_FAMILIES)
         firsts = np.unique(own + families, return_index=True)[1]
         order = np.argsort(firsts)
@@ -91,6 +110,21 @@ class Weighing:
             all_rounded((1 - calm) * np.where(strong, 1.0, rules.CALM), 2),
         )
 
+    def _one_by_one(self, cues: list[int], owners: list[int], texts: int) -> list[rules.Opinion]:
+        theirs: list[list[int]] = [[] for _ in range(texts)]
+        for cue, owner in zip(cues, owners, strict=True):
+            theirs[owner].append(cue)
+        return [self._opinion(tuple(some)) if some else rules.NO_OPINION for some in theirs]
+
+    def _opinion(self, cues: tuple[int, ...]) -> rules.Opinion:
+        """That of one text, remembered."""
+        known = self._known.get(cues)
+        if known is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            known = self._known[cues] = rules.opinion_of([self._cues[cue] for cue in cues])
+        return known
+
     def _categories(self, cues: Places, owners: Places, texts: int) -> Places:
         """The numbers of the categories with the most worth of topic, each family counted once for it."""
         topics, families = self._topics[cues], self._families[cues]
@@ -103,7 +137,7 @@ class Weighing:
         return np.where(worth.any(axis=1), worth.argmax(axis=1), many)
 
 
-def probabilities(opinions: Opinions, shapes: Shapes) -> Numbers:
+def _probabilities(opinions: Opinions, shapes: Shapes) -> Numbers:
     """Those of all texts, as `_complaint_rules.probability` has them."""
     totals, strong = opinions.totals.copy(), opinions.strong
     compounds = np.array(shapes.compounds, np.float64)

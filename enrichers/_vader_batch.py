@@ -165,8 +165,10 @@ class BatchVader(Coded):
         valences, owners = self._valences_of(roles, starts, texts)
         for number, score in scores_of(valences, owners, words, texts):
             found[number] = score
-        for number in owners_of(np.flatnonzero(roles == _UNREAD), starts).tolist():
-            found[number] = None
+        unread = np.flatnonzero(roles == _UNREAD)
+        if len(unread):
+            for number in owners_of(unread, starts).tolist():
+                found[number] = None
         return found
 
     def _spelt_out(self, reading: Reading) -> Codes:
@@ -191,6 +193,8 @@ class BatchVader(Coded):
             if shouted[text]:
                 valences[i] = alone[i]
         buts = np.flatnonzero(roles == _BUT)
+        if not len(buts):
+            return valences, owners
         firsts = dict(zip(owners_of(buts, starts)[::-1].tolist(), buts[::-1].tolist(), strict=True))
         for text, but in firsts.items():
             theirs = slice(*np.searchsorted(owners, (text, text + 1)))

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from enrichers._codes import Numbers, Places, sums_of
+from enrichers._codes import MANY, Numbers, Places, sums_of
 from enrichers._rounding import all_rounded
-from enrichers._vader import ALPHA, Score, emphasis_of
+from enrichers._vader import ALPHA, Score, emphasis_of, summed
 
 
 def scores_of(
@@ -20,6 +20,10 @@ def scores_of(
         return iter(())
     many = np.bincount(owners, minlength=len(words))
     some = np.flatnonzero(many)
+    if len(words) < MANY:
+        ends = many.cumsum().tolist()
+        told = ((i, valences[ends[i] - many[i] : ends[i]].tolist()) for i in some.tolist())
+        return ((i, summed(theirs, int(words[i]), emphasis_of(texts[i]))) for i, theirs in told)
     emphasis = np.array([emphasis_of(texts[i]) for i in some.tolist()], np.float64)
     totals = _totals(valences.tolist(), many[some].tolist())
     totals += np.sign(totals) * emphasis

@@ -17,7 +17,7 @@ from enrichers._codes import FEW
 from enrichers._complaint_batch import BatchScanner
 from enrichers._complaint_rules import Shape, Verdict, shares, weigh
 from enrichers._complaint_scan import LANGUAGES, Hit, Scanner, link_and_question, table_of
-from enrichers._complaint_sums import NAMES, Shapes, Weighing, probabilities
+from enrichers._complaint_sums import Shapes, Weighing
 from pipeline.core.event import Complaint, Language, Sentiment
 from pipeline.core.post import Post
 from pipeline.core.reading import reading_of
@@ -97,14 +97,13 @@ class ComplaintEnricher:
             return list(map(self.judge, posts, languages, sentiments))
         texts = [post.text for post in posts]
         cues = self._scanner_of_batches.cues(reading_of(columns))
-        opinions = self._weighing.opinions(cues.numbers, cues.owners, len(texts))
-        shares = probabilities(opinions, _shapes(posts, texts, sentiments))
-        are = shares >= self._threshold
-        names = map(NAMES.__getitem__, opinions.categories.tolist())
-        categories = [name if is_one else "" for name, is_one in zip(names, are.tolist(), strict=True)]
-        found: list[Complaint | None] = list(
-            map(Complaint, shares.tolist(), are.tolist(), categories, opinions.urgencies.tolist())
-        )
+        shapes = _shapes(posts, texts, sentiments)
+        rows = zip(*self._weighing.judgements(cues.numbers, cues.owners, shapes), strict=True)
+        least = self._threshold
+        found: list[Complaint | None] = [
+            Complaint(share, share >= least, category if share >= least else "", urgency)
+            for share, category, urgency in rows
+        ]
         for i, (post, language) in enumerate(zip(posts, languages, strict=True)):
             if (
                 (language.code if language else "") not in self._batched

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
-from enrichers import complaint, entities, language, route, sentiment
+from enrichers import _complaint_sums, _vader_sums, complaint, entities, language, route, sentiment
 from enrichers._complaint_scan import Scanner, table_of
 from enrichers._signs_batch import TextSigns
 from enrichers._vader import NO_VALENCE, NO_WORDS, Vader
@@ -67,10 +67,12 @@ typed_already = BatchVader(vader, lambda text: text)
 vocabulary = Vocabulary()
 
 
-@pytest.fixture(autouse=True, scope="module")
-def rows_however_few() -> Iterator[None]:
-    """A batch of one is no other than one of a thousand."""
+@pytest.fixture(autouse=True, scope="module", params=[1, 1000], ids=["all at once", "one by one"])
+def rows_however_few(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A batch of one is no other than one of a thousand, and sums are the same whichever way."""
     with pytest.MonkeyPatch.context() as patch:
+        for sums in (_complaint_sums, _vader_sums):
+            patch.setattr(sums, "MANY", request.param)
         for step in (sentiment, complaint):
             patch.setattr(step, "FEW", 1)
         yield
