@@ -19,22 +19,19 @@ class TextSigns(Coded):
     def forget(self) -> None:
         """Drops all judgements."""
         super().forget()
-        self._told = [NO_SIGNS, _START, _UNREAD]
-        self._codes = {signs: code for code, signs in enumerate(self._told)}
+        self._codes = {NO_SIGNS: 0, _START: 1, _UNREAD: 2}
 
     def judged(self, tokens: list[str]) -> list[int]:
         """Tokens with the same signs have the same code."""
-        found = self._watch.of_tokens(tokens)
-        fresh = [signs for signs in dict.fromkeys(filter(None, found)) if signs not in self._codes]
-        self._codes |= {signs: code for code, signs in enumerate(fresh, len(self._told))}
-        self._told += fresh
-        return [self._codes[signs] if signs else 0 for signs in found]
+        codes = self._codes
+        return [codes.setdefault(signs, len(codes)) for signs in self._watch.of_tokens(tokens)]
 
     def all_of(self, reading: Reading) -> list[Signs | None]:
         """The signs of each text of the reading; None for a text with a token too long to remember."""
         found: list[Signs | None] = []
         codes = self.codes(reading)
-        for signs in map(self._told.__getitem__, codes[codes != 0].tolist()):
+        told = [*self._codes]
+        for signs in map(told.__getitem__, codes[codes != 0].tolist()):
             if signs is _START:
                 found.append(NO_SIGNS)
             elif signs is _UNREAD:

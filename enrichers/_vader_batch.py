@@ -53,7 +53,7 @@ class _Valence(NamedTuple):
     alone: float
 
 
-_NO_VALENCE = _Valence(np.nan, np.nan)
+_NOT_COUNTED = _Valence(np.nan, np.nan)
 
 
 class BatchVader(Coded):
@@ -246,7 +246,7 @@ class BatchVader(Coded):
             window.mixed = mixed
             both.append(window.valences([6]).get(6))
         among_others, alone = both[0], both[-1]
-        return _NO_VALENCE if among_others is None or alone is None else _Valence(among_others, alone)
+        return _NOT_COUNTED if among_others is None or alone is None else _Valence(among_others, alone)
 
     def _is_shouted(self, text: str) -> bool:
         """Whether all words of the text are in capitals."""

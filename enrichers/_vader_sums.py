@@ -20,12 +20,12 @@ def scores_of(
         return iter(())
     many = np.bincount(owners, minlength=len(words))
     some = np.flatnonzero(many)
+    theirs = _of_each(valences.tolist(), many[some].tolist())
+    marks = [emphasis_of(texts[i]) for i in some.tolist()]
     if len(words) < MANY:
-        ends = many.cumsum().tolist()
-        told = ((i, valences[ends[i] - many[i] : ends[i]].tolist()) for i in some.tolist())
-        return ((i, summed(theirs, int(words[i]), emphasis_of(texts[i]))) for i, theirs in told)
-    emphasis = np.array([emphasis_of(texts[i]) for i in some.tolist()], np.float64)
-    totals = _totals(valences.tolist(), many[some].tolist())
+        return zip(some.tolist(), map(summed, theirs, words[some].tolist(), marks), strict=True)
+    # By Python's own `sum`: it rounds otherwise from 3.12 on, and VADER with it.
+    totals, emphasis = np.array([*map(sum, theirs)], np.float64), np.array(marks, np.float64)
     totals += np.sign(totals) * emphasis
     # One more for each, since a neutral word counts one. All are added from left to right.
     positive = sums_of(owners, np.where(valences > 0, valences + 1, 0), len(words))[some]
@@ -45,11 +45,9 @@ def scores_of(
     return zip(some.tolist(), scores, strict=True)
 
 
-def _totals(valences: list[float], many: list[int]) -> Numbers:
-    """The sums of so many of the valences each, by Python's own `sum`: it rounds otherwise from 3.12 on, and
-    VADER with it."""
-    sums, at = [], 0
+def _of_each(valences: list[float], many: list[int]) -> Iterator[list[float]]:
+    """So many of the valences each."""
+    at = 0
     for count in many:
-        sums.append(sum(valences[at : at + count]))
+        yield valences[at : at + count]
         at += count
-    return np.array(sums, np.float64)
