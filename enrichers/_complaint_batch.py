@@ -6,7 +6,7 @@ of its words. One pass over the signs of the whole batch finds all cues.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from array import array
 from typing import NamedTuple
 
 import numpy as np
@@ -29,23 +29,28 @@ class Cues(NamedTuple):
 
 
 class _Pool:
-    """All strings of signs in one, to take them from together."""
+    """Strings of signs, each once, one behind the other: a batch takes its own from them together."""
 
     def __init__(self) -> None:
-        self._signs: NDArray[np.uint16] = np.empty(0, np.uint16)
-        self._lengths = self._ends = np.empty(0, np.intp)
+        self._codes: dict[str, int] = {}
+        self._signs, self._lengths, self._ends = array("H"), array("q"), array("q")
 
-    def joined(self, codes: Codes, known: Collection[str]) -> NDArray[np.uint16]:
-        """The signs of these codes in a row, which are places among all that are ``known``."""
-        if len(known) > len(self._lengths):
-            self._signs = np.frombuffer("".join(known).encode("utf-16-le"), np.uint16)
-            self._lengths = np.array([*map(len, known)], np.intp)
-            self._ends = self._lengths.cumsum()
-        lengths = self._lengths.take(codes)
-        ends = lengths.cumsum()
+    def code(self, signs: str) -> int:
+        """The number of the string, a new one where it was not there."""
+        known = self._codes.get(signs)
+        if known is None:
+            known = self._codes[signs] = len(self._codes)
+            self._signs.frombytes(signs.encode("utf-16-le"))
+            self._lengths.append(len(signs))
+            self._ends.append(len(self._signs))
+        return known
+
+    def joined(self, codes: Codes) -> NDArray[np.uint16]:
+        """The signs of these codes in a row."""
+        lengths = np.frombuffer(self._lengths, np.int64).take(codes)
         # Each sign's place in the pool lies as far from its place in the row as that of its token's last.
-        behind = np.repeat(self._ends.take(codes) - ends, lengths)
-        found: NDArray[np.uint16] = self._signs.take(np.arange(len(behind)) + behind)
+        behind = np.repeat(np.frombuffer(self._ends, np.int64).take(codes) - lengths.cumsum(), lengths)
+        found: NDArray[np.uint16] = np.frombuffer(self._signs, "<u2").take(np.arange(len(behind)) + behind)
         return found
 
 
@@ -59,14 +64,13 @@ class BatchScanner(Coded):
     def forget(self) -> None:
         """Drops all judgements."""
         super().forget()
-        # The signs of a token's words; tokens with the same ones have the same code.
-        self._codes = {"": 0, BOUND: 1, UNREAD: 2}
         self._pool = _Pool()
+        for signs in ("", BOUND, UNREAD):
+            self._pool.code(signs)
 
     def judged(self, tokens: list[str]) -> list[int]:
-        """The codes of the signs of each token's words."""
-        codes = self._codes
-        return [codes.setdefault(signs, len(codes)) for signs in self._signs_of(tokens)]
+        """Tokens whose words have the same signs have the same code."""
+        return [*map(self._pool.code, self._signs_of(tokens))]
 
     def _signs_of(self, tokens: list[str]) -> list[str]:
         """They are cut together where nothing hangs on what follows."""
@@ -87,7 +91,7 @@ class BatchScanner(Coded):
     def cues(self, reading: Reading) -> Cues:
         """The cues in all texts of the reading, if line breaks are no more than spaces: they end a clause."""
         codes = self.codes(reading)
-        row = self._pool.joined(codes, self._codes)
+        row = self._pool.joined(codes)
         signs = row.tobytes().decode("utf-16-le")
         # No match reaches from one text into the next, so those of all texts are sorted as one.
         found = apart(self._scanner.matches(signs))
